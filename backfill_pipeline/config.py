@@ -1,0 +1,372 @@
+"""The configuration file: YAML or JSON in, typed models out, errors that name file, line and key.
+
+Secrets never stand in the file: only the name of the environment variable (or the path of the file) that holds them.
+The form of the older scripts (`clusters[].name`, `clusters[].customers[].{id, profile}`) loads unchanged.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.naming import ID_FORM, check_id
+
+ENV_CONFIG = "BACKFILL_CONFIG"
+EXIT_BAD_INPUT = 2
+
+
+class ConfigError(PipelineError):
+    """The configuration can't be used; the command line ends with exit code 2."""
+
+
+def _id(text: str) -> str:
+    try:
+        return check_id(text, "id")
+    except Refused:
+        raise ValueError(f"expected an id of the form {ID_FORM}") from None
+
+
+Id = Annotated[str, AfterValidator(_id)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Model)
+
+
+class Secret(Model):
+    """Where a password is found; neither set means there is none."""
+
+    password_env: str | None = None
+    password_file: Path | None = None
+
+    def password(self) -> str | None:
+        """The secret itself, read when it is needed and never kept.
+
+        Raises:
+            ConfigError: the variable or file that the configuration names is not there.
+        """
+        if self.password_env:
+            if self.password_env not in os.environ:
+                raise missing_variable(self.password_env)
+            return os.environ[self.password_env]
+        return self.password_file.read_text().strip() if self.password_file else None
+
+
+class PostgresAddress(Secret):
+    """One PostgreSQL database; `host` may be a socket's directory."""
+
+    host: str
+    port: int = 5432
+    database: str
+    user: str = "postgres"
+    sslmode: str = "prefer"
+    connect_timeout_seconds: int = 10
+    statement_timeout_seconds: int = 600
+    is_replica: bool = Field(False, description="reads then wait until it has replayed what the primary had")
+
+    def __str__(self) -> str:
+        return f"postgresql://{self.host}:{self.port}/{self.database}"
+
+
+class Replica(Model):
+    host: str
+    port: int = 8123
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Shard(Model):
+    replicas: list[Replica] = Field(min_length=1)
+
+
+class ClickHouseAddress(Secret):
+    """A cluster of shards, each with its replicas' HTTP addresses, in the order of `system.clusters`."""
+
+    shards: list[Shard] = Field(min_length=1)
+    database: str = "default"
+    cluster: str = Field("conversations", description="name in system.clusters")
+    user: str = "default"
+    secure: bool = False
+    connect_timeout_seconds: int = 10
+    query_timeout_seconds: int = 600
+    delete: Literal["lightweight", "alter"] = "lightweight"
+    row_version: Literal["marker", "clock", "source_updated_at"] = "marker"
+    known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")
+
+    def __str__(self) -> str:
+        return ", ".join(str(r) for s in self.shards for r in s.replicas)
+
+
+class TemporalAddress(Model):
+    address: str
+    namespace: str = "ingestion"
+    ui: str | None = Field(None, description="base URL of the UI, for links")
+
+
+class Launcher(Model):
+    """How Jobs are started: `local` runs the manifest's command as a subprocess of this machine."""
+
+    kind: Literal["local"] = "local"
+    manifests: Path = Path("deploy/cronjobs")
+    namespace: str = "cron"
+    jobs: Path = Field(Path(".local/jobs"), description="folder of the local launcher's jobs and logs")
+
+
+class Limits(Model):
+    max_window_days: int = Field(31, ge=1, le=366)
+    max_rows_without_approval: int = Field(
+        20_000_000, ge=1, description="source rows of a window; above: tag `approved`"
+    )
+    min_source_ratio: float = Field(0.9, ge=0, le=1, description="source ids below this share of the target's refuse")
+    lease_seconds: float = Field(60, gt=0)
+    clock_skew_seconds: float = Field(5, ge=0)
+    delete_deadline_seconds: float = Field(3600, gt=0)
+    job_deadline_seconds: float = Field(6 * 3600, gt=0)
+    follow_deadline_seconds: float = Field(24 * 3600, gt=0)
+    poll_seconds: float = Field(1.0, gt=0)
+    slice_rows: int = Field(20_000, ge=1, description="rows of conversations and scorecards read at once")
+    slices_in_flight: int = Field(2, ge=1, le=8)
+    retry_attempts: int = Field(3, ge=0, description="automatic retries of a failed day")
+    retry_delay_seconds: float = Field(60, ge=0, description="before the first retry; doubles with each")
+
+
+class Customer(Model):
+    id: Id
+    profiles: list[Id] = Field(["default"], min_length=1)
+    window_days: int = Field(10, ge=1, le=366, description="days of one run, one delete, one Job")
+    owner: str | None = Field(None, description="team:name or an e-mail address, shown in the UI")
+
+
+class Cluster(Model):
+    name: Id
+    customers: list[Customer] = Field(min_length=1)
+    first_day: date = date(2026, 1, 1)
+    max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
+    postgres: PostgresAddress | None = None
+    clickhouse: ClickHouseAddress | None = None
+    temporal: TemporalAddress | None = None
+    launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _customers_are_unique(self) -> "Cluster":
+        _refuse_twice([c.id for c in self.customers], f"customer of cluster {self.name}")
+        for customer in self.customers:
+            _refuse_twice(customer.profiles, f"profile of customer {customer.id}")
+        return self
+
+    def customer(self, customer_id: str) -> Customer:
+        return _named(self.customers, "id", customer_id, "customer")
+
+
+class Config(Model):
+    clusters: list[Cluster] = Field(min_length=1)
+    datasets: list[str] = ["conversations"]
+    ledger: PostgresAddress | None = None
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _names_are_known_and_unique(self) -> "Config":
+        _refuse_twice([c.name for c in self.clusters], "cluster")
+        _refuse_twice(self.datasets, "dataset")
+        unknown = sorted(set(self.datasets) - set(DATASETS))
+        if unknown:
+            raise ValueError(f"unknown dataset {', '.join(unknown)}; expected some of {', '.join(DATASETS)}")
+        return self
+
+    def cluster(self, name: str) -> Cluster:
+        return _named(self.clusters, "name", name, "cluster")
+
+    def secrets(self) -> Iterator[Secret]:
+        addresses = [a for c in self.clusters for a in (c.postgres, c.clickhouse)]
+        yield from (a for a in [*addresses, self.ledger] if a)
+
+
+def load(path: str | Path, *, need_secrets: bool = True) -> Config:
+    """The configuration of a file.
+
+    Args:
+        path: YAML or JSON.
+        need_secrets: also check that every variable or file that it names for a secret is there.
+
+    Raises:
+        ConfigError: naming file, line and key, and what was expected there.
+    """
+    path = Path(path)
+    text = _read(path)
+    tree = _parsed(path, text)
+    try:
+        config = Config.model_validate(_from_older_form(tree))
+    except ValidationError as error:
+        raise _all_named(path, text, error) from None
+    if need_secrets:
+        _check_secrets(path, config)
+    return config
+
+
+def load_from_environment() -> Config:
+    """The file that `BACKFILL_CONFIG` names.
+
+    Raises:
+        ConfigError: the variable is not set, or what `load` raises.
+    """
+    if ENV_CONFIG not in os.environ:
+        raise missing_variable(ENV_CONFIG)
+    return load(os.environ[ENV_CONFIG])
+
+
+def missing_variable(name: str) -> ConfigError:
+    return ConfigError(
+        f"The environment variable {name} is not set",
+        where="environment",
+        why="the configuration needs it",
+        next_step=f"export {name}=...",
+    )
+
+
+def required(value: T | None, cluster: str, what: str) -> T:
+    """An address that this command can't do without.
+
+    Raises:
+        ConfigError: the configuration does not give it.
+    """
+    if value is None:
+        raise ConfigError(
+            f"The configuration gives no {what} address",
+            where=f"clusters[name={cluster}].{what}" if cluster else what,
+            why="this command must reach it",
+            next_step=f"add `{what}:` to the configuration",
+        )
+    return value
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(str(path), str(error)) from None
+
+
+def _parsed(path: Path, text: str) -> Any:
+    try:
+        tree = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise _unreadable(f"{path}{line}", str(getattr(error, "problem", error))) from None
+    if not isinstance(tree, dict):
+        raise _unreadable(f"{path}:1", "expected a mapping with `clusters`")
+    return tree
+
+
+def _unreadable(where: str, why: str) -> ConfigError:
+    return ConfigError(
+        "The configuration can't be read", where=where, why=why, next_step="correct the file; see config.example.yaml"
+    )
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice: YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _from_older_form(tree: dict[str, Any]) -> dict[str, Any]:
+    """Customers with a single `profile` become customers with profiles; the same id again adds a profile."""
+    clusters = tree.get("clusters")
+    if not isinstance(clusters, list):
+        return tree
+    return {**tree, "clusters": [_cluster_of(c) for c in clusters]}
+
+
+def _cluster_of(cluster: Any) -> Any:
+    customers = cluster.get("customers") if isinstance(cluster, dict) else None
+    if not isinstance(customers, list) or not all(
+        isinstance(c, dict) and set(c) == {"id", "profile"} for c in customers
+    ):
+        return cluster
+    profiles: dict[str, list[str]] = {}
+    for customer in customers:
+        profiles.setdefault(customer["id"], []).append(customer["profile"])
+    return {**cluster, "customers": [{"id": i, "profiles": p} for i, p in profiles.items()]}
+
+
+def _refuse_twice(names: list[str], what: str) -> None:
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"{what} given twice: {', '.join(twice)}; expected each once")
+
+
+def _named(models: list[M], attribute: str, name: str, what: str) -> M:
+    for model in models:
+        if getattr(model, attribute) == name:
+            return model
+    known = ", ".join(str(getattr(m, attribute)) for m in models)
+    raise ConfigError(
+        f"Unknown {what}", where=repr(name), why=f"the configuration knows {known}", next_step="name one of these"
+    )
+
+
+def _check_secrets(path: Path, config: Config) -> None:
+    for secret in config.secrets():
+        if secret.password_env and secret.password_env not in os.environ:
+            raise missing_variable(secret.password_env)
+        if secret.password_file and not secret.password_file.is_file():
+            raise _unreadable(str(path), f"password_file {secret.password_file} does not exist")
+
+
+def _all_named(path: Path, text: str, error: ValidationError) -> ConfigError:
+    found = [f"{path}:{_line_of(text, e['loc'])}: {_key(e['loc'])}: {_expected(e)}" for e in error.errors()]
+    return ConfigError(
+        f"The configuration has {len(found)} mistake{'s' * (len(found) > 1)}",
+        where="; ".join(found),
+        why="it does not fit the model",
+        next_step="correct these keys; config.example.yaml shows all that there are",
+    )
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".") or "the whole file"
+
+
+def _expected(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _line_of(text: str, loc: tuple[int | str, ...]) -> int:
+    """Line of the deepest node of the path that the file has (1-based)."""
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
+    for part in loc:
+        found = _child(node, part)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _child(node: Any, part: int | str) -> tuple[int, Any] | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line + 1, node.value[part]
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == part:
+                return key.start_mark.line + 1, value
+    return None

@@ -1,0 +1,89 @@
+"""What goes between the operator side and the cluster side: env, the log line, workflow input, heartbeats.
+
+Source: domain.md, "Contracts". Workers that are not ours keep the same ones, so nothing here may be renamed.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NAMESPACE = "ingestion"
+REINDEX_QUEUE = "reindex_conversations"
+
+ENV_START = "REINDEX_START_TIME"
+ENV_END = "REINDEX_END_TIME"
+ENV_CUSTOMERS = "RUN_ONLY_FOR_CUSTOMER_IDS"
+ENV_MODE = "REINDEX_MODE"
+ENV_MARKER = "REINDEX_MARKER"
+ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
+
+_LINE = re.compile(
+    r"Created reindex conversations job: "
+    r"name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s]+)/jobs/(?P<job>[^/\s,]+), "
+    r"execution_id=(?P<execution>\S+), cluster=(?P<cluster>\S+)"
+)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One job of the job service with its Temporal workflow: one per customer and profile."""
+
+    customer: str
+    profile: str
+    job: str
+    workflow_id: str
+    cluster: str
+
+    def log_line(self) -> str:
+        name = f"customers/{self.customer}/profiles/{self.profile}/jobs/{self.job}"
+        return (
+            f"Created reindex conversations job: name={name}, execution_id={self.workflow_id}, cluster={self.cluster}"
+        )
+
+
+def execution_from_line(line: str) -> Execution | None:
+    """The execution that a line of the cron task's log names, None for every other line."""
+    found = _LINE.search(line)
+    if not found:
+        return None
+    return Execution(found["customer"], found["profile"], found["job"], found["execution"], found["cluster"])
+
+
+@dataclass(frozen=True)
+class ReindexInput:
+    """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`."""
+
+    customer_id: str
+    profile_id: str
+    start_time: str  # inclusive
+    end_time: str  # exclusive
+    marker: str | None = None  # RFC 3339 with microseconds; None: the worker draws its own from its clock
+    attempt_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an execution is, in conversations; `total` is None while it is still being counted."""
+
+    done: int = 0
+    failed: int = 0
+    total: int | None = None
+
+    def details(self, **more: Any) -> dict[str, Any]:
+        """Heartbeat details in the contract's form; `more` stands beside it (our cursor), for those who know it."""
+        state = {
+            "ReindexedConversations": self.done,
+            "FailedConversations": self.failed,
+            "TotalConversationCount": self.total or 0,
+        }
+        return {"State": state, **more}
+
+
+def progress_from(details: Mapping[str, Any] | None) -> Progress | None:
+    """Progress from heartbeat details, ours or another worker's; None where they say nothing."""
+    state = (details or {}).get("State")
+    if not isinstance(state, Mapping):
+        return None
+    total = int(state.get("TotalConversationCount", 0)) or None
+    return Progress(int(state.get("ReindexedConversations", 0)), int(state.get("FailedConversations", 0)), total)

@@ -1,0 +1,117 @@
+"""Half-open ranges of UTC days. People's inclusive days become a Window in one place and turn back in one other."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from backfill_pipeline.domain.errors import Refused
+
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """Days `[start, end)` in UTC, at least one day.
+
+    Raises:
+        Refused: the range is open, empty or reversed.
+    """
+
+    start: date  # inclusive
+    end: date  # exclusive
+
+    def __post_init__(self) -> None:
+        if not self.start < self.end:
+            raise Refused(
+                "The window is empty or reversed",
+                where=f"[{self.start}, {self.end})",
+                why="the end is exclusive and must come after the start",
+                next_step="give a start before the end",
+            )
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        return tuple(self.start + ONE_DAY * i for i in range((self.end - self.start).days))
+
+    @property
+    def start_time(self) -> datetime:
+        """First instant that belongs to the window (aware, UTC)."""
+        return midnight(self.start)
+
+    @property
+    def end_time(self) -> datetime:
+        """First instant that no longer belongs to the window (aware, UTC)."""
+        return midnight(self.end)
+
+    def overlaps(self, other: "Window") -> bool:
+        return self.start < other.end and other.start < self.end
+
+    def split(self, max_days: int) -> tuple["Window", ...]:
+        """Consecutive windows of at most max_days that tile this one."""
+        if max_days < 1:
+            raise ValueError(f"max_days must be at least 1, not {max_days}")
+        starts = self.days[::max_days]
+        parts = tuple(Window(s, min(s + ONE_DAY * max_days, self.end)) for s in starts)
+        assert tuple(d for part in parts for d in part.days) == self.days
+        return parts
+
+    def __str__(self) -> str:
+        last = self.end - ONE_DAY
+        return f"{self.start}" if last == self.start else f"{self.start}..{last}"
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def from_inclusive_days(first: date, last: date) -> Window:
+    """The one door in for ranges as people write them: both days belong to it."""
+    return Window(first, last + ONE_DAY)
+
+
+def windows_of(days: Iterable[date]) -> tuple[Window, ...]:
+    """Fewest windows that hold exactly these days, in order."""
+    wanted = sorted(set(days))
+    windows = tuple(_runs(wanted))
+    assert [d for w in windows for d in w.days] == wanted
+    return windows
+
+
+def _runs(days: list[date]) -> Iterator[Window]:
+    start: date | None = None
+    for day, following in zip(days, [*days[1:], None], strict=True):
+        start = start or day
+        if following != day + ONE_DAY:
+            yield Window(start, day + ONE_DAY)
+            start = None
+
+
+def parse_day(text: str) -> date:
+    """A partition key such as `2026-01-15`."""
+    return date.fromisoformat(text)
+
+
+def rfc3339(moment: datetime) -> str:
+    """An aware time as `2026-01-15T00:00:00Z`, with microseconds only where there are any."""
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone is ambiguous: {moment!r}")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """An aware UTC time from RFC 3339 text.
+
+    Raises:
+        Refused: the text is no RFC 3339 time or has no zone.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _not_rfc3339(text, str(error)) from None
+    if moment.tzinfo is None or "T" not in text.upper():
+        raise _not_rfc3339(text, "date, time and zone are all needed")
+    return moment.astimezone(UTC)
+
+
+def _not_rfc3339(text: str, why: str) -> Refused:
+    return Refused("Not an RFC 3339 time", where=repr(text), why=why, next_step="write it as 2026-01-15T00:00:00Z")
