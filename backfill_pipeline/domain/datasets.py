@@ -1,13 +1,24 @@
-"""The datasets: what is reindexed, where it comes from, where it goes. One entry here is (almost) all that a dataset is.
+"""The datasets: what is reindexed, where it comes from and where it goes. A dataset is one entry here.
 
 Source: domain.md, "The three datasets". Steps and Dagster definitions loop over these entries and know none by name.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.windows import Window, rfc3339
+
+
+class Content(StrEnum):
+    """How a column's value is written into a row's fingerprint, alike in both engines."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    FLOAT = "float"  # by its IEEE bits: the engines print floats differently
+    MOMENT = "moment"  # milliseconds since 1970, rounded down
+    FLAG = "flag"
 
 
 @dataclass(frozen=True)
@@ -18,14 +29,16 @@ class Target:
     day_column: the time whose UTC day is the partition, and by which rows are sharded.
     version: the ReplacingMergeTree's version column.
     only: a constant predicate that tells this dataset's rows from others' in a shared table.
+    content: columns beside the ids whose values must be the source's.
     """
 
     table: str
     ids: tuple[str, ...]
     day_column: str
     only: str
+    sort_key: tuple[str, ...]
+    content: Mapping[str, Content] = field(repr=False)
     version: str = "update_time"
-    sort_key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,24 +79,51 @@ CONVERSATIONS = Dataset(
     targets=(
         Target(
             "conversation",
-            ("customer_id", "profile_id", "conversation_id"),
-            "conversation_start_time",
-            _BY_CONVERSATION,
+            ids=("customer_id", "profile_id", "conversation_id"),
+            day_column="conversation_start_time",
+            only=_BY_CONVERSATION,
             sort_key=(*_KEY, "conversation_id"),
+            content={
+                "chat_id": Content.TEXT,
+                "agent_user_id": Content.TEXT,
+                "conversation_start_time": Content.MOMENT,
+                "conversation_end_time": Content.MOMENT,
+            },
         ),
         Target(
             "scorecard",
-            ("customer_id", "profile_id", "scorecard_id"),
-            "conversation_start_time",
-            _BY_CONVERSATION,
+            ids=("customer_id", "profile_id", "scorecard_id"),
+            day_column="conversation_start_time",
+            only=_BY_CONVERSATION,
             sort_key=(*_KEY, "scorecard_id"),
+            content={
+                "conversation_id": Content.TEXT,
+                "conversation_start_time": Content.MOMENT,
+                "template_id": Content.TEXT,
+                "template_revision": Content.INTEGER,
+                "submission_source": Content.INTEGER,
+                "agent_user_id": Content.TEXT,
+                "creator_user_id": Content.TEXT,
+                "score": Content.FLOAT,
+                "scorecard_time": Content.MOMENT,
+                "submitted_at": Content.MOMENT,
+            },
         ),
         Target(
             "score",
-            ("customer_id", "profile_id", "scorecard_id", "criterion_id"),
-            "conversation_start_time",
-            _BY_CONVERSATION,
+            ids=("customer_id", "profile_id", "scorecard_id", "criterion_id"),
+            day_column="conversation_start_time",
+            only=_BY_CONVERSATION,
             sort_key=(*_KEY, "scorecard_id", "criterion_id"),
+            content={
+                "conversation_id": Content.TEXT,
+                "conversation_start_time": Content.MOMENT,
+                "numeric_value": Content.FLOAT,
+                "ai_value": Content.FLOAT,
+                "text_value": Content.TEXT,
+                "not_applicable": Content.FLAG,
+                "weight": Content.FLOAT,
+            },
         ),
     ),
     env=_reindex_env,

@@ -39,7 +39,7 @@ def draw_marker(last: datetime | None, server_now: datetime, skew: timedelta, sc
 
 
 def row_version(marker: datetime, attempt: int, scale: int = MAX_SCALE) -> datetime:
-    """`update_time` of the rows that Temporal attempt number `attempt` (from 1) writes: a retry outranks earlier tries."""
+    """`update_time` of what Temporal attempt `attempt` (from 1) writes: a retry outranks earlier tries."""
     if not 1 <= attempt < SPACING_UNITS:
         raise ValueError(f"Temporal attempt {attempt} is outside [1, {SPACING_UNITS})")
     return marker + unit(scale) * attempt if scale >= MAX_SCALE else marker

@@ -42,7 +42,7 @@ def customer_pool(cluster: str, customer: str) -> str:
 
 
 def job_name(dataset: str, cluster: str, customer: str, window: Window, attempt_id: str) -> str:
-    """A Kubernetes Job's name: readable up to a point, unique by the digest of everything that identifies the launch."""
+    """A Kubernetes Job's name: readable up to a point, unique by the digest of what identifies the launch."""
     identity = "\n".join([dataset, cluster, customer, window.start.isoformat(), window.end.isoformat(), attempt_id])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST_LENGTH]
     readable = re.sub(r"[^a-z0-9]+", "-", f"reindex-{customer}-{window.start}".lower())

@@ -1,0 +1,86 @@
+"""The only builder of deletes: typed, validated values in, one statement per table for a whole window out.
+
+Values stand as literals, not as bound parameters: a bound one is rewritten on the server to `_CAST(...)`, and then the
+mutation can't be found again by its marker (trap D12). Everything that goes in is an id of the allowed form or a time.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from backfill_pipeline.domain.datasets import Target
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.naming import check_id
+from backfill_pipeline.domain.windows import Window
+
+
+@dataclass(frozen=True)
+class Delete:
+    """One delete of one local table.
+
+    text: the lightweight statement; alter: the same as a mutation that rewrites parts.
+    survivors: counts what it must have removed.
+    needle: the marker's literal, by which the mutation is found in system.mutations.
+    """
+
+    table: str
+    predicate: str
+    needle: str
+
+    @property
+    def text(self) -> str:
+        return f"DELETE FROM {self.table} WHERE {self.predicate}"
+
+    @property
+    def alter(self) -> str:
+        return f"ALTER TABLE {self.table} DELETE WHERE {self.predicate}"
+
+    @property
+    def survivors(self) -> str:
+        return f"SELECT count() FROM {self.table} WHERE {self.predicate}"
+
+
+def build_delete(
+    target: Target, customer: str, profiles: Sequence[str], window: Window, marker: datetime, *, max_days: int
+) -> Delete:
+    """The delete of one customer's rows of a window that are older than the marker.
+
+    Raises:
+        Refused: no customer, no profile, an id of another form, or more days than allowed.
+    """
+    if not profiles or len(window.days) > max_days:
+        raise Refused(
+            "A delete without bounds is not built",
+            where=f"{target.table}, customer {customer!r}, {window}",
+            why="no profile is named" if not profiles else f"{len(window.days)} days are above the maximum {max_days}",
+            next_step="name the profiles and a shorter window",
+        )
+    needle = moment_literal(marker, 6)
+    ids = ", ".join(_id_literal(p, "profile") for p in profiles)
+    parts = [
+        f"customer_id = {_id_literal(customer, 'customer')}",
+        f"profile_id IN ({ids})",
+        f"{target.day_column} >= {moment_literal(window.start_time, 3)}",
+        f"{target.day_column} < {moment_literal(window.end_time, 3)}",
+        target.only,
+        f"{target.version} < {needle}",
+    ]
+    return Delete(_identifier(target.table), " AND ".join(parts), needle)
+
+
+def moment_literal(moment: datetime, scale: int) -> str:
+    """An aware time as `toDateTime64('2026-01-15 00:00:00.000', 3, 'UTC')`, the way ClickHouse writes it back."""
+    utc = moment.astimezone(UTC)
+    digits = f"{utc.microsecond:06d}"[:scale]
+    return f"toDateTime64('{utc:%Y-%m-%d %H:%M:%S}.{digits}', {scale}, 'UTC')"
+
+
+def _id_literal(text: str, what: str) -> str:
+    return f"'{check_id(text, what)}'"
+
+
+def _identifier(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise Refused("Not a table name", where=repr(name), why="letters, digits and _ only", next_step="correct it")
+    return name

@@ -1,0 +1,139 @@
+"""May this window be deleted? Signals in, every reason against it out; nothing is touched before the list is empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from backfill_pipeline.domain.datasets import Dataset
+from backfill_pipeline.domain.schemas import TableSchema, schema_mistakes
+from backfill_pipeline.domain.verdicts import Sums
+from backfill_pipeline.domain.windows import Window
+
+APPROVED_TAG = "approved"
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """min_source_ratio: source ids below this share of the target's refuse; is_approved: a person asked for it by name."""
+
+    max_window_days: int
+    max_rows_without_approval: int
+    min_source_ratio: float
+    known_views: tuple[str, ...] = ()
+    is_approved: bool = False
+    is_alter: bool = False
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What inspect saw, before anything is touched.
+
+    source, target: sums per day and table; None where the count failed.
+    schemas: one per target table and shard.
+    future_rows: rows per table whose version lies above ClickHouse's clock plus the allowed skew.
+    """
+
+    dataset: Dataset
+    customer: str
+    window: Window
+    today: date
+    source: Sums | None
+    target: Sums | None
+    schemas: tuple[TableSchema, ...]
+    future_rows: Mapping[str, int]
+    queued_blocks: int = 0
+    dead_shards: tuple[str, ...] = ()
+
+
+def refusals(signals: Signals, limits: GuardLimits) -> tuple[str, ...]:
+    """Every reason not to delete this window; empty means go."""
+    return (
+        *_scope(signals, limits),
+        *_server(signals, limits),
+        *_source(signals, limits),
+        *_future(signals, limits),
+    )
+
+
+def window_refusals(window: Window, today: date, limits: GuardLimits) -> tuple[str, ...]:
+    """What can be said of the range alone, before any system is asked."""
+    reasons = []
+    days = len(window.days)
+    if days > limits.max_window_days:
+        reasons.append(f"the window has {days} days, the maximum is {limits.max_window_days} (limits.max_window_days)")
+    if window.end > today:
+        reasons.append(f"the window {window} ends after yesterday; {today} (UTC) is not over yet")
+    return tuple(reasons)
+
+
+def _scope(signals: Signals, limits: GuardLimits) -> tuple[str, ...]:
+    if not signals.customer:
+        return ("no customer is named",)
+    return window_refusals(signals.window, signals.today, limits)
+
+
+def _server(signals: Signals, limits: GuardLimits) -> list[str]:
+    targets = {t.table: t for t in signals.dataset.targets}
+    reasons = [f"{s.table}: {m}" for s in signals.schemas for m in schema_mistakes(targets[s.table], s)]
+    for schema in signals.schemas:
+        unlisted = sorted(set(schema.views) - set(limits.known_views))
+        reasons += [
+            f"{schema.table}: the view {v} is not reached by a delete; list it in known_views" for v in unlisted
+        ]
+        reasons += _disk(schema, limits)
+    reasons += [f"shard {s} has no active replica" for s in signals.dead_shards]
+    if signals.queued_blocks:
+        reasons.append(
+            f"{signals.queued_blocks} blocks wait in the distribution queue; they would land after the delete"
+        )
+    return list(dict.fromkeys(reasons))
+
+
+def _disk(schema: TableSchema, limits: GuardLimits) -> list[str]:
+    needed = 2 * schema.largest_part_bytes
+    if not limits.is_alter or schema.free_disk_bytes is None or schema.free_disk_bytes >= needed:
+        return []
+    return [
+        f"{schema.table}: ALTER rewrites parts and needs {needed:,} free bytes, there are {schema.free_disk_bytes:,}"
+    ]
+
+
+def _source(signals: Signals, limits: GuardLimits) -> list[str]:
+    if signals.source is None or signals.target is None:
+        side = "source" if signals.source is None else "target"
+        return [f"the {side} could not be counted; an unknown count is never taken for zero"]
+    if limits.is_approved:
+        return []
+    main = signals.dataset.main.table
+    reasons = [r for d in signals.window.days for r in _shrunk(signals, d, main, limits.min_source_ratio)]
+    rows = sum(s.rows for sums in signals.source.values() for s in sums.values())
+    if rows > limits.max_rows_without_approval:
+        reasons.append(f"{rows:,} source rows are above {limits.max_rows_without_approval:,}: set the tag `approved`")
+    return reasons
+
+
+def _shrunk(signals: Signals, day: date, table: str, ratio: float) -> list[str]:
+    source, target = _rows(signals.source, day, table), _rows(signals.target, day, table)
+    if source is None or target is None:
+        return [f"{day}: {table} could not be counted"]
+    if target == 0 or source >= ratio * target:
+        return []
+    share = f"{source / target:.0%}"
+    return [
+        f"{day}: the source has {source:,} of {table}, the target {target:,} ({share}, at least {ratio:.0%} expected)"
+    ]
+
+
+def _rows(sums: Sums | None, day: date, table: str) -> int | None:
+    found = (sums or {}).get(day, {}).get(table)
+    return found.rows if found else None
+
+
+def _future(signals: Signals, limits: GuardLimits) -> list[str]:
+    if limits.is_approved:
+        return []
+    return [
+        f"{table}: {rows:,} rows have a version from the future; a delete by marker can't reach them and they win for ever"
+        for table, rows in signals.future_rows.items()
+        if rows
+    ]

@@ -1,0 +1,84 @@
+"""A window's plan as data: the dry run prints it, the run carries out the same one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from backfill_pipeline.domain import contracts, naming
+from backfill_pipeline.domain.datasets import DATASETS, Dataset
+from backfill_pipeline.domain.deletes import Delete, build_delete
+from backfill_pipeline.domain.windows import Window, rfc3339
+
+LABEL = "backfill-pipeline"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a window: who does what to which days, under which marker. `fence` grows with every lease taken."""
+
+    attempt_id: str
+    run_id: str
+    cluster: str
+    customer: str
+    profiles: tuple[str, ...]
+    dataset: str
+    window: Window
+    marker: datetime
+    fence: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset} of {self.customer} on {self.cluster}, {self.window} (attempt {self.attempt_id})"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A Job to be made from a CronJob's template. Labels say whose it is: an existing Job is adopted only if they agree."""
+
+    job_name: str
+    cronjob: str
+    env: Mapping[str, str]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    deadline_seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    deletes: tuple[Delete, ...]
+    launch: Launch
+
+
+def plan_window(attempt: Attempt, *, max_days: int, job_deadline_seconds: float) -> Plan:
+    """What will be sent for this attempt: a delete per table, and one Job."""
+    dataset = DATASETS[attempt.dataset]
+    deletes = [
+        build_delete(t, attempt.customer, attempt.profiles, attempt.window, attempt.marker, max_days=max_days)
+        for t in dataset.targets
+    ]
+    return Plan(_children_first(deletes), _launch(attempt, dataset, job_deadline_seconds))
+
+
+def _children_first(deletes: Sequence[Delete]) -> tuple[Delete, ...]:
+    """Scores before scorecards before conversations: what is cut off half way is then never an orphan."""
+    return tuple(reversed(deletes))
+
+
+def _launch(attempt: Attempt, dataset: Dataset, deadline_seconds: float) -> Launch:
+    identity = (attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
+    return Launch(
+        job_name=naming.job_name(*identity),
+        cronjob=dataset.cronjob,
+        env={
+            **dataset.env(attempt.window, attempt.customer),
+            contracts.ENV_MARKER: rfc3339(attempt.marker),
+            contracts.ENV_ATTEMPT_ID: attempt.attempt_id,
+        },
+        labels={
+            "app.kubernetes.io/managed-by": LABEL,
+            f"{LABEL}/attempt": attempt.attempt_id,
+            f"{LABEL}/dataset": attempt.dataset,
+            f"{LABEL}/customer": attempt.customer,
+        },
+        annotations={f"{LABEL}/run": attempt.run_id, f"{LABEL}/window": str(attempt.window)},
+        deadline_seconds=deadline_seconds,
+    )

@@ -1,0 +1,95 @@
+"""Do both sides agree on a day? Gathered sums in, a verdict with every reason out. Unknown is not zero."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    MATCH = "MATCH"
+    DIFFERENT = "DIFFERENT"
+    EMPTY_BOTH = "EMPTY_BOTH"
+    ERROR = "ERROR"
+    UNCOVERED = "UNCOVERED"
+
+    @property
+    def is_good(self) -> bool:
+        return self in (Verdict.MATCH, Verdict.EMPTY_BOTH)
+
+
+@dataclass(frozen=True)
+class TableSum:
+    """Rows of one table on one day, and the sum of their 64-bit fingerprints (ids and content)."""
+
+    rows: int = 0
+    fingerprint: int = 0
+
+    def __add__(self, other: "TableSum") -> "TableSum":
+        return TableSum(self.rows + other.rows, self.fingerprint + other.fingerprint)
+
+
+DaySums = Mapping[str, TableSum]  # table -> sum
+Sums = Mapping[date, DaySums]  # a counted day without rows has zero sums; a day that is absent was not counted
+
+
+@dataclass(frozen=True)
+class DayVerdict:
+    """The verdict of a day with every reason; None for a side means that it could not be counted."""
+
+    day: date
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    source: DaySums | None
+    target: DaySums | None
+
+
+def judge(day: date, source: DaySums | None, target: DaySums | None) -> DayVerdict:
+    """Compare both sides of a day, table by table."""
+    if source is None or target is None:
+        side = "source" if source is None else "target"
+        return DayVerdict(day, Verdict.ERROR, (f"the {side} was not counted",), source, target)
+    reasons = tuple(r for t in sorted({*source, *target}) for r in _table_reasons(t, source.get(t), target.get(t)))
+    if any("was not counted" in r for r in reasons):
+        return DayVerdict(day, Verdict.ERROR, reasons, source, target)
+    if reasons:
+        return DayVerdict(day, Verdict.DIFFERENT, reasons, source, target)
+    is_empty = not any(s.rows for s in source.values())
+    return DayVerdict(day, Verdict.EMPTY_BOTH if is_empty else Verdict.MATCH, (), source, target)
+
+
+def _table_reasons(table: str, source: TableSum | None, target: TableSum | None) -> tuple[str, ...]:
+    if source is None or target is None:
+        return (f"{table}: the {'source' if source is None else 'target'} was not counted",)
+    if source.rows != target.rows:
+        return (f"{table}: source {source.rows:,}, target {target.rows:,} ({target.rows - source.rows:+,})",)
+    if source.fingerprint != target.fingerprint:
+        return (f"{table}: {source.rows:,} rows on both sides, but other ids or contents",)
+    return ()
+
+
+def judge_days(days: Iterable[date], source: Sums | None, target: Sums | None) -> tuple[DayVerdict, ...]:
+    return tuple(judge(d, (source or {}).get(d), (target or {}).get(d)) for d in days)
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Ids of one table that have more than one row after FINAL and of which one lies on `day`.
+
+    also_on: the other days on which they lie; a reindex of `day` alone can't mend those.
+    across_shards: how many of them lie on more than one shard.
+    """
+
+    day: date
+    table: str
+    ids: int
+    across_shards: int
+    also_on: tuple[date, ...]
+    sample: tuple[str, ...]
+
+    def __str__(self) -> str:
+        on = ", ".join(str(d) for d in self.also_on if d != self.day)
+        parts = [f"{self.table}: {self.ids:,} ids have more than one row"]
+        parts += [f"{self.across_shards:,} on more than one shard"] if self.across_shards else []
+        parts += [f"also on {on}: reindex those days too"] if on else []
+        return "; ".join(parts) + f" (for example {', '.join(self.sample)})"
