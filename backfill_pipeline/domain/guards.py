@@ -14,7 +14,7 @@ APPROVED_TAG = "approved"
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """min_source_ratio: source ids below this share of the target's refuse; is_approved: a person asked for it by name."""
+    """min_source_ratio: source ids below this share of the target's refuse. is_approved: a person asked by name."""
 
     max_window_days: int
     max_rows_without_approval: int
@@ -133,7 +133,7 @@ def _future(signals: Signals, limits: GuardLimits) -> list[str]:
     if limits.is_approved:
         return []
     return [
-        f"{table}: {rows:,} rows have a version from the future; a delete by marker can't reach them and they win for ever"
+        f"{table}: {rows:,} rows have a version from the future; no delete by marker reaches them and they win for ever"
         for table, rows in signals.future_rows.items()
         if rows
     ]

@@ -32,7 +32,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Launch:
-    """A Job to be made from a CronJob's template. Labels say whose it is: an existing Job is adopted only if they agree."""
+    """A Job to be made from a CronJob's template. An existing one is adopted only if its labels are these."""
 
     job_name: str
     cronjob: str
@@ -77,8 +77,11 @@ def _launch(attempt: Attempt, dataset: Dataset, deadline_seconds: float) -> Laun
             "app.kubernetes.io/managed-by": LABEL,
             f"{LABEL}/attempt": attempt.attempt_id,
             f"{LABEL}/dataset": attempt.dataset,
-            f"{LABEL}/customer": attempt.customer,
         },
-        annotations={f"{LABEL}/run": attempt.run_id, f"{LABEL}/window": str(attempt.window)},
+        annotations={  # not labels: an id such as `-a` is no label value
+            f"{LABEL}/customer": attempt.customer,
+            f"{LABEL}/run": attempt.run_id,
+            f"{LABEL}/window": str(attempt.window),
+        },
         deadline_seconds=deadline_seconds,
     )

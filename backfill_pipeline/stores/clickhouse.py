@@ -1,0 +1,261 @@
+"""A ClickHouse cluster as shards of replicas: clients, schema, clock. Drivers' errors leave as PipelineError."""
+
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from backfill_pipeline.config import ClickHouseAddress, Replica
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.schemas import TableSchema, scale_of
+
+# ClickHouse's error numbers (ErrorCodes.cpp) -> what a caller may do, with the reason.
+CODES: Mapping[int, tuple[Kind, str]] = {
+    3: (Kind.RETRY, "unexpected end of data: the connection broke"),
+    16: (Kind.MISSING, "no such column in the table"),
+    36: (Kind.STOP, "bad arguments, also a mutation that Replicated refuses"),
+    47: (Kind.MISSING, "unknown identifier: a column is missing"),
+    60: (Kind.MISSING, "unknown table"),
+    62: (Kind.STOP, "syntax error"),
+    81: (Kind.MISSING, "unknown database"),
+    159: (Kind.RETRY, "timeout exceeded; the statement may go on in the background"),
+    193: (Kind.STOP, "wrong password"),
+    202: (Kind.RETRY, "too many simultaneous queries"),
+    209: (Kind.RETRY, "socket timeout"),
+    210: (Kind.RETRY, "network error"),
+    236: (Kind.RETRY, "aborted, the server may be stopping"),
+    241: (Kind.RETRY, "memory limit exceeded: a smaller batch may pass"),
+    242: (Kind.RETRY, "table is read-only, its Keeper session is lost"),
+    252: (Kind.RETRY, "too many parts: merges must catch up"),
+    341: (Kind.RETRY, "unfinished: accepted, an inactive replica has not done it"),
+    344: (Kind.STOP, "not supported, such as a lightweight delete on a table with a projection"),
+    394: (Kind.STOP, "query was cancelled"),
+    497: (Kind.STOP, "not enough privileges"),
+    516: (Kind.STOP, "authentication failed"),
+    692: (Kind.RETRY, "too many mutations wait on the table"),
+}
+
+_CODE = re.compile(r"[Cc]ode: ?(\d+)")
+_NEXT = {
+    Kind.RETRY: "run it again; it continues or does nothing twice",
+    Kind.MISSING: "compare the server's schema with the configuration",
+    Kind.UNREACHABLE: "check that ClickHouse runs there and that the address is right, then rerun",
+}
+
+
+def code_of(error: BaseException) -> int | None:
+    found = _CODE.search(str(error))
+    return int(found[1]) if found else None
+
+
+def translate(error: Exception, where: str) -> PipelineError:
+    """A driver's error as one of the named kinds; an unlisted code is UNKNOWN, never taken for harmless."""
+    code = code_of(error)
+    if code is None and not isinstance(error, ClickHouseError):
+        kind, reason = Kind.UNREACHABLE, f"no answer ({type(error).__name__})"
+    elif code is None:
+        kind, reason = Kind.UNREACHABLE, "the server did not answer as ClickHouse does"
+    else:
+        kind, reason = CODES.get(code, (Kind.UNKNOWN, "not in our table of codes"))
+    return PipelineError(
+        "ClickHouse failed" if code else "ClickHouse is away",
+        where=f"ClickHouse {where}",
+        why=f"{reason}: {' '.join(str(error).split())[:500]}",
+        next_step=_NEXT.get(kind, "read the message; rerunning changes nothing before its cause is gone"),
+        kind=kind,
+        code=str(code) if code else None,
+    )
+
+
+class ShardStore:
+    """One shard, reached through one of its replicas; every thread has a client of its own."""
+
+    def __init__(self, number: int, replicas: Sequence[Replica], address: ClickHouseAddress) -> None:
+        self.number = number
+        self.replicas = tuple(replicas)
+        self._address = address
+        self._local = threading.local()
+
+    def __str__(self) -> str:
+        return f"shard {self.number} ({', '.join(str(r) for r in self.replicas)})"
+
+    def client(self) -> Client:
+        """A client to the first replica that answers, kept for the calling thread.
+
+        Raises:
+            PipelineError: UNREACHABLE, no replica answers.
+        """
+        if getattr(self._local, "client", None) is None:
+            self._local.client = self._first_that_answers()
+        client: Client = self._local.client
+        return client
+
+    def replica_client(self, replica: Replica) -> Client:
+        """A new client to one replica; the caller closes it."""
+        with self.translated(replica):
+            return clickhouse_connect.get_client(
+                host=replica.host,
+                port=replica.port,
+                username=self._address.user,
+                password=self._address.password() or "",
+                database=self._address.database,
+                secure=self._address.secure,
+                connect_timeout=self._address.connect_timeout_seconds,
+                send_receive_timeout=self._address.query_timeout_seconds,
+                autogenerate_session_id=False,  # a session serialises its queries
+            )
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with self.translated():
+            rows = self.client().query(sql, parameters=dict(parameters or {})).result_rows
+        return [tuple(r) for r in rows]
+
+    def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        return self.query(sql, parameters)[0][0]
+
+    @contextmanager
+    def translated(self, replica: Replica | None = None) -> Iterator[None]:
+        """Errors of the driver leave as PipelineError; a broken client is thrown away."""
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception as error:
+            found = translate(error, str(replica or self))
+            if found.kind is Kind.UNREACHABLE:
+                self.forget()
+            raise found from error
+
+    def forget(self) -> None:
+        self._local.client = None
+
+    def _first_that_answers(self) -> Client:
+        failures = []
+        for replica in self.replicas:
+            try:
+                return self.replica_client(replica)
+            except PipelineError as error:
+                failures.append(error)
+        raise failures[0]
+
+
+class ClickHouse:
+    """All shards of a cluster."""
+
+    def __init__(self, address: ClickHouseAddress) -> None:
+        self.address = address
+        self.shards = tuple(ShardStore(i, s.replicas, address) for i, s in enumerate(address.shards, start=1))
+
+    def now(self) -> datetime:
+        """The first shard's clock, aware UTC, in microseconds."""
+        micros = self.shards[0].scalar("SELECT toUnixTimestamp64Micro(now64(6))")
+        seconds, rest = divmod(int(micros), 10**6)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+
+    def schema(self, table: str) -> TableSchema:
+        """The table as the first shard has it."""
+        return read_schema(self.shards[0], self.address.database, table)
+
+    def schemas(self, tables: Sequence[str]) -> tuple[TableSchema, ...]:
+        """Every table on every shard.
+
+        Raises:
+            PipelineError: MISSING, naming the table and the shard.
+        """
+        return tuple(read_schema(s, self.address.database, t) for s in self.shards for t in tables)
+
+    def close(self) -> None:
+        for shard in self.shards:
+            shard.forget()
+
+
+_TABLE = """
+SELECT engine, engine_full, sorting_key,
+       arrayMap((d, t) -> concat(d, '.', t), dependencies_database, dependencies_table)
+FROM system.tables WHERE database = {database:String} AND name = {table:String}
+"""
+_COLUMNS = """
+SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position
+"""
+_PROJECTIONS = "SELECT name FROM system.projections WHERE database = {database:String} AND table = {table:String}"
+_LARGEST = """
+SELECT max(bytes_on_disk), (SELECT min(unreserved_space) FROM system.disks WHERE type != 'Broken')
+FROM system.parts WHERE active AND database = {database:String} AND table = {table:String}
+"""
+
+
+def read_schema(shard: ShardStore, database: str, table: str) -> TableSchema:
+    """A local table as the shard's server describes it (system.tables, .columns, .projections, .parts)."""
+    at = {"database": database, "table": table}
+    found = shard.query(_TABLE, at)
+    if not found:
+        raise _no_table(shard, database, table)
+    engine, engine_full, sorting_key, views = found[0]
+    columns: dict[str, str] = dict(shard.query(_COLUMNS, at))  # type: ignore[arg-type]
+    version = _version_column(engine_full)
+    largest, free = shard.query(_LARGEST, at)[0]
+    return TableSchema(
+        table=table,
+        columns=columns,
+        engine=engine,
+        sorting_key=sorting_key,
+        version_column=version,
+        version_scale=scale_of(columns.get(version or "", "")),
+        sharding_key=_sharding_key(shard, database, f"{table}_d"),
+        views=tuple(views),
+        projections=tuple(r[0] for r in shard.query(_PROJECTIONS, at)),
+        largest_part_bytes=int(largest or 0),
+        free_disk_bytes=int(free),
+    )
+
+
+def _no_table(shard: ShardStore, database: str, table: str) -> PipelineError:
+    return PipelineError(
+        f"ClickHouse has no table {database}.{table}",
+        where=f"ClickHouse {shard}",
+        why="system.tables does not list it",
+        next_step="create it, or correct `clickhouse.database` in the configuration",
+        kind=Kind.MISSING,
+        code="60",
+    )
+
+
+def _version_column(engine_full: str) -> str | None:
+    """Last plain argument of ReplacingMergeTree: the others are a path and a replica in quotes, or is_deleted."""
+    arguments = [a for a in _arguments(engine_full) if re.fullmatch(r"\w+", a)]
+    return arguments[0] if arguments else None
+
+
+def _sharding_key(shard: ShardStore, database: str, table: str) -> str | None:
+    found = shard.query(
+        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String} "
+        "AND engine = 'Distributed'",
+        {"database": database, "table": table},
+    )
+    arguments = _arguments(found[0][0]) if found else []
+    return arguments[3] if len(arguments) > 3 else None
+
+
+def _arguments(engine_full: str) -> list[str]:
+    """Arguments of `Engine(a, f(b, c))...`, split at the top level."""
+    start = engine_full.find("(")
+    if start < 0:
+        return []
+    arguments: list[str] = []
+    depth, quoted, current = 0, False, ""
+    for char in engine_full[start + 1 :]:
+        quoted ^= char == "'"
+        depth += 0 if quoted else {"(": 1, ")": -1}.get(char, 0)
+        if depth < 0:
+            break
+        if char == "," and depth == 0 and not quoted:
+            arguments, current = [*arguments, current.strip()], ""
+        else:
+            current += char
+    return [*arguments, current.strip()] if current.strip() else arguments

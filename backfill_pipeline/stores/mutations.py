@@ -1,0 +1,203 @@
+"""Deletes in ClickHouse: ensured, found again by their marker, waited for with a deadline, proved by a count.
+
+Traps D1-D6, D9, D12: a delete is looked up by its marker's literal and nothing else; an error is followed by a look-up,
+not by a second statement; done means that every active replica says so, or that no survivor is left.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backfill_pipeline.config import Replica
+from backfill_pipeline.domain.deletes import Delete
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.stores.clickhouse import ShardStore
+
+LIGHTWEIGHT_SETTINGS = {"lightweight_deletes_sync": 0, "lightweight_delete_mode": "alter_update"}
+ALTER_SETTINGS = {"mutations_sync": 0}
+ACCEPTED_ANYWAY = (341, 159)  # UNFINISHED, TIMEOUT_EXCEEDED: submitted, goes on in the background (D5)
+PROJECTION_FORBIDS = 344
+MAX_WAITING = 10  # mutations of a table that may wait before another is sent (D6)
+STALLED_POLLS = 3  # polls with a failure and no part progress before the mutation is given up (D4)
+
+_FIND = """
+SELECT mutation_id, is_done, is_killed, parts_to_do, latest_fail_reason FROM system.mutations
+WHERE database = currentDatabase() AND table = {table:String} AND position(command, {needle:String}) > 0
+ORDER BY create_time DESC LIMIT 1
+"""
+_WAITING = """
+SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = {table:String}
+AND NOT is_done AND NOT is_killed
+"""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A mutation as one replica reports it."""
+
+    mutation_id: str
+    is_done: bool
+    is_killed: bool
+    parts_to_do: int
+    fail_reason: str
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """Proof that a delete is done on one shard. rows: what its predicate matched before it was sent."""
+
+    shard: int
+    table: str
+    mutation_id: str | None
+    rows: int
+    inactive_replicas: tuple[str, ...]
+
+
+def find(shard: ShardStore, delete: Delete, replica: Replica | None = None) -> Mutation | None:
+    """The mutation whose text holds this delete's marker; None says only that the server does not list one."""
+    at = {"table": delete.table, "needle": delete.needle}
+    if replica is None:
+        rows = shard.query(_FIND, at)
+    else:
+        with shard.translated(replica), shard.replica_client(replica) as client:
+            rows = [tuple(r) for r in client.query(_FIND, parameters=at).result_rows]
+    return Mutation(rows[0][0], bool(rows[0][1]), bool(rows[0][2]), int(rows[0][3]), rows[0][4]) if rows else None
+
+
+def survivors(shard: ShardStore, delete: Delete) -> int:
+    """Rows that the delete must have removed and that are still there; a failed count raises and is never 0 (D9)."""
+    return int(shard.scalar(delete.survivors))
+
+
+def submit(shard: ShardStore, delete: Delete, *, method: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Send the delete unless the server lists it already; an error is believed only if it is not listed then.
+
+    Raises:
+        PipelineError: the server refused it, or is away, or too many mutations wait.
+    """
+    if find(shard, delete):
+        return
+    wait_for_room(shard, delete.table, sleep=sleep)
+    try:
+        _send(shard, delete, method)
+    except PipelineError as error:
+        if error.code == str(PROJECTION_FORBIDS) and method == "lightweight":
+            return submit(shard, delete, method="alter", sleep=sleep)
+        accepted = error.code in map(str, ACCEPTED_ANYWAY)
+        if error.kind is Kind.UNREACHABLE or not (accepted or find(shard, delete)):
+            raise
+    return None
+
+
+def _send(shard: ShardStore, delete: Delete, method: str) -> None:
+    is_light = method == "lightweight"
+    with shard.translated():
+        client = shard.client()
+        client.command(
+            delete.text if is_light else delete.alter, settings=LIGHTWEIGHT_SETTINGS if is_light else ALTER_SETTINGS
+        )
+
+
+def wait_for_room(
+    shard: ShardStore, table: str, *, deadline_seconds: float = 600, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Return when fewer than MAX_WAITING mutations wait on the table; asks with a growing pause, capped at 30 s."""
+    end, pause = time.monotonic() + deadline_seconds, 0.5
+    while (waiting := int(shard.scalar(_WAITING, {"table": table}))) >= MAX_WAITING:
+        if time.monotonic() > end:
+            raise PipelineError(
+                f"{waiting} mutations wait on {table}; none was added",
+                where=f"ClickHouse {shard}",
+                why=f"no room within {deadline_seconds:.0f} s",
+                next_step=f"SELECT * FROM system.mutations WHERE table = '{table}' AND NOT is_done",
+                kind=Kind.RETRY,
+            )
+        sleep(pause)
+        pause = min(pause * 2, 30)
+
+
+def wait(
+    shard: ShardStore,
+    delete: Delete,
+    *,
+    deadline_seconds: float,
+    poll_seconds: float = 0.2,
+    sleep: Callable[[float], None] = time.sleep,
+    on_poll: Callable[[], None] = lambda: None,
+) -> tuple[str | None, tuple[str, ...]]:
+    """Wait until every active replica is done and no survivor is left.
+
+    Returns:
+        The mutation's id (None if the server no longer lists it) and the replicas that were not active.
+
+    Raises:
+        PipelineError: it can't succeed (with the KILL statement), was killed, or the deadline is over.
+    """
+    end, stalled, mutation_id, before = time.monotonic() + deadline_seconds, 0, None, None
+    while True:
+        states, inactive = _states(shard, delete)
+        known = [m for m in states if m]
+        mutation_id = known[0].mutation_id if known else mutation_id
+        if all(m is None or m.is_done for m in states) and survivors(shard, delete) == 0:
+            return mutation_id, inactive
+        parts = sum(m.parts_to_do for m in known)
+        failing = next((m for m in known if m.fail_reason), None)
+        stalled = stalled + 1 if failing and parts == before else 0
+        before = parts
+        _raise_if_hopeless(shard, delete, known, failing if stalled >= STALLED_POLLS else None)
+        if time.monotonic() > end:
+            raise _not_done(shard, delete, mutation_id, f"not done within {deadline_seconds:.0f} s", Kind.RETRY)
+        on_poll()
+        sleep(poll_seconds)
+        poll_seconds = min(poll_seconds * 1.5, 10)
+
+
+def _states(shard: ShardStore, delete: Delete) -> tuple[list[Mutation | None], tuple[str, ...]]:
+    """What each active replica says, and the names of the others; at least one must be active."""
+    states: list[Mutation | None] = []
+    inactive: list[str] = []
+    last: PipelineError | None = None
+    for replica in shard.replicas:
+        try:
+            states.append(find(shard, delete, replica))
+        except PipelineError as error:
+            if error.kind is not Kind.UNREACHABLE:
+                raise
+            inactive.append(str(replica))
+            last = error
+    if not states and last:
+        raise last
+    return states, tuple(inactive)
+
+
+def _raise_if_hopeless(shard: ShardStore, delete: Delete, known: list[Mutation], failing: Mutation | None) -> None:
+    if failing:
+        raise _not_done(shard, delete, failing.mutation_id, failing.fail_reason, Kind.STOP)
+    if any(m.is_killed for m in known):
+        raise _not_done(shard, delete, known[0].mutation_id, "it was killed", Kind.STOP)
+    if known and all(m.is_done for m in known) and survivors(shard, delete):
+        raise _not_done(shard, delete, known[0].mutation_id, "done, but rows that it names are still there", Kind.STOP)
+
+
+def _not_done(shard: ShardStore, delete: Delete, mutation_id: str | None, why: str, kind: Kind) -> PipelineError:
+    kill = f"KILL MUTATION WHERE table = '{delete.table}' AND mutation_id = '{mutation_id}'"
+    return PipelineError(
+        f"The delete of {delete.table} is not done",
+        where=f"ClickHouse {shard}, mutation {mutation_id}",
+        why=why,
+        next_step=f"mend the cause and rerun the window; to give the mutation up: {kill}",
+        kind=kind,
+    )
+
+
+def kill(shard: ShardStore, delete: Delete) -> bool:
+    """Ask the server to give the mutation up; True if there was one to kill (D8)."""
+    found = find(shard, delete)
+    if not found or found.is_done:
+        return False
+    with shard.translated():
+        shard.client().command(
+            "KILL MUTATION WHERE database = currentDatabase() AND table = {table:String} AND mutation_id = {id:String}",
+            parameters={"table": delete.table, "id": found.mutation_id},
+        )
+    return True
