@@ -21,12 +21,13 @@ class Delete:
 
     text: the lightweight statement; alter: the same as a mutation that rewrites parts.
     survivors: counts what it must have removed.
-    needle: the marker's literal, by which the mutation is found in system.mutations.
+    needle, owner: the marker's literal and the customer's predicate, by which the mutation is found in system.mutations.
     """
 
     table: str
     predicate: str
     needle: str
+    owner: str
 
     @property
     def text(self) -> str:
@@ -58,15 +59,16 @@ def build_delete(
         )
     needle = moment_literal(marker, 6)
     ids = ", ".join(_id_literal(p, "profile") for p in profiles)
+    owner = f"customer_id = {_id_literal(customer, 'customer')}"
     parts = [
-        f"customer_id = {_id_literal(customer, 'customer')}",
+        owner,
         f"profile_id IN ({ids})",
         f"{target.day_column} >= {moment_literal(window.start_time, 3)}",
         f"{target.day_column} < {moment_literal(window.end_time, 3)}",
         target.only,
         f"{target.version} < {needle}",
     ]
-    return Delete(_identifier(target.table), " AND ".join(parts), needle)
+    return Delete(_identifier(target.table), " AND ".join(parts), needle, owner)
 
 
 def moment_literal(moment: datetime, scale: int) -> str:

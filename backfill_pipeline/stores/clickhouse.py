@@ -197,7 +197,7 @@ def read_schema(shard: ShardStore, database: str, table: str) -> TableSchema:
     if not found:
         raise _no_table(shard, database, table)
     engine, engine_full, sorting_key, views = found[0]
-    columns: dict[str, str] = dict(shard.query(_COLUMNS, at))  # type: ignore[arg-type]
+    columns: dict[str, str] = dict(shard.query(_COLUMNS, at))
     version = _version_column(engine_full)
     largest, free = shard.query(_LARGEST, at)[0]
     return TableSchema(

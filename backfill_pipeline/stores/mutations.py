@@ -15,14 +15,15 @@ from backfill_pipeline.stores.clickhouse import ShardStore
 
 LIGHTWEIGHT_SETTINGS = {"lightweight_deletes_sync": 0, "lightweight_delete_mode": "alter_update"}
 ALTER_SETTINGS = {"mutations_sync": 0}
-ACCEPTED_ANYWAY = (341, 159)  # UNFINISHED, TIMEOUT_EXCEEDED: submitted, goes on in the background (D5)
-PROJECTION_FORBIDS = 344
+ACCEPTED_ANYWAY = ("341", "159")  # UNFINISHED, TIMEOUT_EXCEEDED: submitted, goes on in the background (D5)
+PROJECTION_FORBIDS = "344"
 MAX_WAITING = 10  # mutations of a table that may wait before another is sent (D6)
 STALLED_POLLS = 3  # polls with a failure and no part progress before the mutation is given up (D4)
 
 _FIND = """
 SELECT mutation_id, is_done, is_killed, parts_to_do, latest_fail_reason FROM system.mutations
-WHERE database = currentDatabase() AND table = {table:String} AND position(command, {needle:String}) > 0
+WHERE database = currentDatabase() AND table = {table:String}
+AND position(command, {needle:String}) > 0 AND position(command, {owner:String}) > 0
 ORDER BY create_time DESC LIMIT 1
 """
 _WAITING = """
@@ -55,7 +56,7 @@ class Deleted:
 
 def find(shard: ShardStore, delete: Delete, replica: Replica | None = None) -> Mutation | None:
     """The mutation whose text holds this delete's marker; None says only that the server does not list one."""
-    at = {"table": delete.table, "needle": delete.needle}
+    at = {"table": delete.table, "needle": delete.needle, "owner": delete.owner}
     if replica is None:
         rows = shard.query(_FIND, at)
     else:
@@ -81,12 +82,10 @@ def submit(shard: ShardStore, delete: Delete, *, method: str, sleep: Callable[[f
     try:
         _send(shard, delete, method)
     except PipelineError as error:
-        if error.code == str(PROJECTION_FORBIDS) and method == "lightweight":
-            return submit(shard, delete, method="alter", sleep=sleep)
-        accepted = error.code in map(str, ACCEPTED_ANYWAY)
-        if error.kind is Kind.UNREACHABLE or not (accepted or find(shard, delete)):
+        if error.code == PROJECTION_FORBIDS and method == "lightweight":
+            _send(shard, delete, "alter")
+        elif error.code not in ACCEPTED_ANYWAY and not find(shard, delete):
             raise
-    return None
 
 
 def _send(shard: ShardStore, delete: Delete, method: str) -> None:
@@ -109,7 +108,7 @@ def wait_for_room(
                 f"{waiting} mutations wait on {table}; none was added",
                 where=f"ClickHouse {shard}",
                 why=f"no room within {deadline_seconds:.0f} s",
-                next_step=f"SELECT * FROM system.mutations WHERE table = '{table}' AND NOT is_done",
+                next_step=f"look at the rows of system.mutations with table = '{table}' that are not done, then rerun",
                 kind=Kind.RETRY,
             )
         sleep(pause)

@@ -1,0 +1,67 @@
+"""What PostgreSQL says must be in the target: counts and fingerprints per day, from one snapshot.
+
+The SQL lies in sql/verify, a file per dataset and table; it shares nothing with what loads.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib import resources
+from typing import Any
+
+from psycopg import Connection
+
+from backfill_pipeline.domain.datasets import Dataset, Target
+from backfill_pipeline.domain.verdicts import Sums, TableSum
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.stores.postgres import Postgres
+from backfill_pipeline.stores.sql.verify.fingerprints import compared, postgres_fingerprint
+
+_PER_DAY = """
+SELECT ({day} AT TIME ZONE 'UTC')::date, count(*), coalesce(sum({fingerprint}), 0)
+FROM ({rows}) AS r GROUP BY 1
+"""
+
+
+def source_sums(
+    postgres: Postgres,
+    dataset: Dataset,
+    customer: str,
+    profiles: Sequence[str],
+    window: Window,
+    columns: Mapping[str, Mapping[str, str]],
+) -> tuple[Sums, Mapping[str, int]]:
+    """Rows and fingerprints per day and table, and the customer's rows that no window covers, by class.
+
+    Args:
+        columns: per target table the columns that the server has; only these can be compared.
+
+    Raises:
+        PipelineError: MISSING naming the table or column, RETRY, or UNREACHABLE naming the address.
+    """
+    values = {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+    with postgres.snapshot() as connection:
+        per_table = {t.table: _per_day(connection, dataset, t, columns[t.table], values) for t in dataset.targets}
+        uncovered = _uncovered(connection, dataset, values)
+    return {d: {t: found.get(d, TableSum()) for t, found in per_table.items()} for d in window.days}, uncovered
+
+
+def _per_day(
+    connection: Connection[Any], dataset: Dataset, target: Target, columns: Mapping[str, str], values: Mapping[str, Any]
+) -> dict[date, TableSum]:
+    sql = _PER_DAY.format(
+        day=target.day_column,
+        fingerprint=postgres_fingerprint(compared(target, columns)),
+        rows=_file(f"{dataset.name}_{target.table}.sql"),
+    )
+    # Our own files and column names of the dataset's entry: no value is in the text.
+    rows = connection.execute(sql, values).fetchall()
+    return {day: TableSum(count, int(fingerprint)) for day, count, fingerprint in rows}
+
+
+def _uncovered(connection: Connection[Any], dataset: Dataset, values: Mapping[str, Any]) -> Mapping[str, int]:
+    rows = connection.execute(_file(f"{dataset.name}_uncovered.sql"), values).fetchall()
+    return {name: count for name, count in rows if count}
+
+
+def _file(name: str) -> str:
+    return resources.files("backfill_pipeline.stores.sql.verify").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,64 @@
+-- The pipeline's own database: who may touch which day, which markers were drawn, what each step proved, and the audit.
+CREATE SCHEMA IF NOT EXISTS ledger;
+CREATE SCHEMA IF NOT EXISTS audit;
+CREATE SEQUENCE IF NOT EXISTS ledger.fence;
+
+CREATE TABLE IF NOT EXISTS ledger.leases (
+    cluster    text        NOT NULL,
+    customer   text        NOT NULL,
+    dataset    text        NOT NULL,
+    day        date        NOT NULL,
+    attempt_id text        NOT NULL,
+    run_id     text        NOT NULL,
+    fence      bigint      NOT NULL,
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (cluster, customer, dataset, day)
+);
+CREATE INDEX IF NOT EXISTS leases_by_attempt ON ledger.leases (attempt_id);
+
+CREATE TABLE IF NOT EXISTS ledger.markers (
+    attempt_id          text        PRIMARY KEY,
+    run_id              text        NOT NULL,
+    cluster             text        NOT NULL,
+    customer            text        NOT NULL,
+    profiles            text[]      NOT NULL,
+    dataset             text        NOT NULL,
+    start_day           date        NOT NULL,
+    end_day             date        NOT NULL,
+    marker              timestamptz NOT NULL,
+    fence               bigint      NOT NULL,
+    drawn_at            timestamptz NOT NULL DEFAULT now(),
+    delete_submitted_at timestamptz,
+    closed_at           timestamptz
+);
+CREATE INDEX IF NOT EXISTS markers_by_customer ON ledger.markers (cluster, customer, marker DESC);
+
+CREATE TABLE IF NOT EXISTS ledger.step_records (
+    run_id     text        NOT NULL,
+    step       text        NOT NULL,
+    record     jsonb       NOT NULL,
+    written_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (run_id, step)
+);
+
+CREATE TABLE IF NOT EXISTS audit.attempts (
+    attempt_id  text        PRIMARY KEY,
+    run_id      text        NOT NULL,
+    cluster     text        NOT NULL,
+    customer    text        NOT NULL,
+    dataset     text        NOT NULL,
+    start_day   date        NOT NULL,
+    end_day     date        NOT NULL,
+    marker      timestamptz,
+    outcome     text        NOT NULL,
+    launched_by text        NOT NULL,
+    proof       jsonb       NOT NULL,
+    hash        text        NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS attempts_by_customer ON audit.attempts (cluster, customer, dataset, start_day);
+
+CREATE OR REPLACE FUNCTION audit.insert_only() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'audit.attempts is insert-only'; END $$;
+CREATE OR REPLACE TRIGGER attempts_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.attempts
+    FOR EACH STATEMENT EXECUTE FUNCTION audit.insert_only();

@@ -1,0 +1,114 @@
+"""What ClickHouse holds: counts and fingerprints per day, rows from the future, and ids with more than one row.
+
+Everything is asked of the local tables of every shard, after FINAL: `_d` tables may lag and dashboards read FINAL.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from backfill_pipeline.domain.datasets import Dataset, Target
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.verdicts import Sums, TableSum
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.stores.clickhouse import ClickHouse, ShardStore
+from backfill_pipeline.stores.sql.verify.fingerprints import clickhouse_fingerprint, compared
+
+SCOPE = "customer_id = {customer:String} AND profile_id IN {profiles:Array(String)} AND "
+_IN_WINDOW = "{day} >= {{start:DateTime64(3,'UTC')}} AND {day} < {{end:DateTime64(3,'UTC')}}"
+_PER_DAY = """
+SELECT toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint}))
+FROM {table} FINAL WHERE {scope} GROUP BY 1
+"""
+_FUTURE = "SELECT count() FROM {table} WHERE {scope} AND {version} > {{limit:DateTime64(6,'UTC')}}"
+
+
+def scope_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:
+    return {
+        "customer": customer,
+        "profiles": list(profiles),
+        "start": window.start_time,
+        "end": window.end_time,
+    }
+
+
+def window_scope(target: Target) -> str:
+    """Predicate of one customer's rows of a window, with bound parameters."""
+    return SCOPE + _IN_WINDOW.format(day=target.day_column) + f" AND {target.only}"
+
+
+def target_sums(
+    clickhouse: ClickHouse,
+    dataset: Dataset,
+    customer: str,
+    profiles: Sequence[str],
+    window: Window,
+    columns: Mapping[str, Mapping[str, str]],
+) -> Sums:
+    """Rows and fingerprints per day and table, added up over the shards.
+
+    Raises:
+        PipelineError: any shard's count failed; there is no partial answer.
+    """
+    values = scope_values(customer, profiles, window)
+    per_table = {t.table: _table_sums(clickhouse, t, columns[t.table], values) for t in dataset.targets}
+    return {d: {t: found.get(d, TableSum()) for t, found in per_table.items()} for d in window.days}
+
+
+def _table_sums(
+    clickhouse: ClickHouse, target: Target, columns: Mapping[str, str], values: Mapping[str, Any]
+) -> dict[date, TableSum]:
+    sql = _PER_DAY.format(
+        day=target.day_column,
+        fingerprint=clickhouse_fingerprint(compared(target, columns)),
+        table=target.table,
+        scope=window_scope(target),
+    )
+    sums: dict[date, TableSum] = {}
+    for shard in clickhouse.shards:
+        for day, rows, fingerprint in shard.query(sql, values):
+            sums[day] = sums.get(day, TableSum()) + TableSum(int(rows), int(fingerprint))
+    return sums
+
+
+def future_rows(
+    clickhouse: ClickHouse,
+    dataset: Dataset,
+    customer: str,
+    profiles: Sequence[str],
+    window: Window,
+    *,
+    now: datetime,
+    skew: timedelta,
+) -> dict[str, int]:
+    """Per table the window's rows whose version lies above ClickHouse's clock plus the allowed skew."""
+    limit = (now + skew).astimezone(UTC)
+    values = {**scope_values(customer, profiles, window), "limit": limit}
+    return {t.table: sum(int(s.scalar(_future_sql(t), values)) for s in clickhouse.shards) for t in dataset.targets}
+
+
+def _future_sql(target: Target) -> str:
+    return _FUTURE.format(table=target.table, scope=window_scope(target), version=target.version)
+
+
+def queued_blocks(clickhouse: ClickHouse, dataset: Dataset) -> int:
+    """Blocks that wait in the distribution queues of the dataset's `_d` tables (trap L0)."""
+    tables = [f"{t.table}_d" for t in dataset.targets]
+    sql = (
+        "SELECT sum(data_files) FROM system.distribution_queue "
+        "WHERE database = currentDatabase() AND table IN {tables:Array(String)}"
+    )
+    return sum(int(s.scalar(sql, {"tables": tables}) or 0) for s in clickhouse.shards)
+
+
+def dead_shards(clickhouse: ClickHouse) -> tuple[str, ...]:
+    return tuple(str(s) for s in clickhouse.shards if not _answers(s))
+
+
+def _answers(shard: ShardStore) -> bool:
+    try:
+        return bool(shard.scalar("SELECT 1") == 1)
+    except PipelineError as error:
+        if error.kind is Kind.UNREACHABLE:
+            return False
+        raise
