@@ -1,0 +1,72 @@
+"""The routes, and the hand-over from the event loop to the worker threads."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from backfill_pipeline.stack.gateway.compression import decoder
+from backfill_pipeline.stack.gateway.exchange import Exchange
+from backfill_pipeline.stack.gateway.request import Form, ask_of
+from backfill_pipeline.stack.gateway.run import Runner
+
+log = logging.getLogger(__name__)
+
+# A request keeps its thread while it streams or waits for a mutation; a hundred and first request waits for a thread.
+THREADS = 100
+
+
+class QueryEndpoint:
+    """`/`: every statement comes here."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        decode = decoder(headers.get("content-encoding", ""))
+        if scope["method"] not in ("GET", "POST") or decode is None:
+            await PlainTextResponse("Not supported\n", 501)(scope, receive, send)
+            return
+        if scope["method"] == "GET" and b"query=" not in scope["query_string"]:
+            await PlainTextResponse("Ok.\n")(scope, receive, send)
+            return
+        exchange = Exchange(receive, send)
+        exchange.decoder = decode
+        await exchange.begin()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._serve, scope, headers, exchange)
+        finally:
+            await exchange.end()
+
+    def _serve(self, scope: Scope, headers: Headers, exchange: Exchange) -> None:
+        try:
+            kind = headers.get("content-type", "")
+            form = Form(kind, b"".join(exchange.chunks())) if kind.startswith("multipart/form-data") else None
+            self._runner.serve(ask_of(scope["method"], scope["query_string"], headers, form), exchange)
+        except Exception as error:
+            # By its type only: a message may quote what was sent. The response is left unfinished, and so closed.
+            log.error("a request broke off: %s", type(error).__name__)
+            log.debug("where it broke off", exc_info=True)
+
+
+async def _ok(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("Ok.\n")
+
+
+def build_app(runner: Runner) -> Starlette:
+    """The ASGI application over one engine."""
+    return Starlette(
+        routes=[
+            Route("/ping", _ok, methods=["GET", "HEAD"]),
+            Route("/replicas_status", _ok, methods=["GET", "HEAD"]),
+            Route("/", QueryEndpoint(runner)),
+        ]
+    )

@@ -1,0 +1,143 @@
+"""The one engine of this process, and a connection of its own for every request."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from chdb import _chdb as _untyped_chdb
+
+from backfill_pipeline.stack.gateway.config_xml import write_config
+from backfill_pipeline.stack.gateway.errors import EngineError
+
+_chdb: Any = _untyped_chdb
+
+# Where the embedded engine differs from a server, or this version from those the pipeline meets in production:
+# an asynchronous insert is merged with its neighbours', and a mutation that is waited for hides what polling finds.
+_DEFAULTS = {
+    "mutations_sync": "0",
+    "async_insert": "0",
+    "implicit_select": "0",
+    "allow_introspection_functions": "0",
+    "storage_file_read_method": "pread",
+}
+# The engine draws a query's id by itself and knows no custom settings, so a running query is found by a text setting
+# that has no effect on one host. It is shown in `system.processes` and `system.query_log`.
+HANDLE_SETTING = "cluster_for_parallel_replicas"
+_PLAIN = re.compile(r"[\w-]+", re.ASCII)
+
+
+def quoted(value: str) -> str:
+    """A string literal."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def quoted_name(name: str) -> str:
+    """An identifier."""
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"
+
+
+@contextlib.contextmanager
+def engine_errors() -> Iterator[None]:
+    """The binding raises RuntimeError for whatever the engine says."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise EngineError(str(error)) from None
+
+
+class Connection:
+    """One request's connection: its database, settings and parameters end with it. For one thread at a time."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    def run(self, sql: str | bytes, fmt: str = "TabSeparated") -> Any:
+        """Runs a statement to its end; the result holds all of its output."""
+        with engine_errors():
+            return self.raw.query(sql, fmt)
+
+    def text(self, sql: str | bytes) -> str:
+        """A statement's output as text without the last line break."""
+        output: bytes = self.run(sql, "TabSeparatedRaw").bytes()
+        return output.decode().removesuffix("\n")
+
+    def stream(self, sql: bytes, fmt: str) -> Iterator[Any]:
+        """A query's chunks as they come, each a whole document of the format. Closing the iterator ends the query."""
+        with engine_errors():
+            handle = self.raw.send_query(sql, fmt)
+            try:
+                while True:
+                    chunk = self.raw.streaming_fetch_result(handle)
+                    if not chunk.size():
+                        return
+                    yield chunk
+            except GeneratorExit:
+                self.raw.streaming_cancel_query(handle)
+                raise
+
+    def insert(self, sql: bytes, fmt: str, chunks: Iterator[bytes]) -> Any:
+        """Feeds an INSERT as its data arrives; an error on the way gives up what was not written yet."""
+        with engine_errors():
+            handle = self.raw.send_insert(sql, fmt)
+            try:
+                for chunk in chunks:
+                    self.raw.insert_append(handle, chunk)
+            except BaseException:
+                with contextlib.suppress(RuntimeError):
+                    self.raw.insert_cancel(handle)
+                raise
+            return self.raw.insert_done(handle)
+
+
+class Engine:
+    """Holds the engine open: while one handle stays, opening another costs a fraction of a millisecond."""
+
+    def __init__(self, directory: Path, shard: int, max_memory: int) -> None:
+        config = write_config(directory, shard, max_memory)
+        # A signal ends the HTTP server first, which then ends the engine.
+        _chdb.set_signal_handlers_enabled(0)
+        pairs = {"config-file": str(config), **_DEFAULTS}
+        self._url = f"{directory / 'data'}?" + "&".join(f"{name}={value}" for name, value in pairs.items())
+        self._root = _chdb.connect(self._url)
+        with self.connect() as connection:
+            self.version = connection.text("SELECT version()")
+
+    @contextlib.contextmanager
+    def connect(
+        self, database: str = "", settings: Mapping[str, str] | None = None, handle: str = ""
+    ) -> Iterator[Connection]:
+        """A fresh connection. `settings` may hold `param_*`; `handle` is what `kill` finds its queries by."""
+        # Settings of clients do not go into the address: there an unknown one would be ignored, where SET refuses it.
+        # The handle does, as that spares a statement, unless a character of it would be read as part of the address.
+        plain = _PLAIN.fullmatch(handle)
+        raw = _chdb.connect(f"{self._url}&{HANDLE_SETTING}={handle}" if plain else self._url)
+        settings = {**(settings or {}), **({HANDLE_SETTING: handle} if handle and not plain else {})}
+        try:
+            connection = Connection(raw)
+            if database:
+                connection.run(f"USE {quoted_name(database)}")
+            if settings:
+                pairs = ", ".join(f"{_setting_name(name)} = {quoted(value)}" for name, value in settings.items())
+                connection.run(f"SET {pairs}")
+            yield connection
+        finally:
+            raw.close()
+
+    def kill(self, handle: str) -> None:
+        """Ends a request's query, from any thread."""
+        with self.connect() as connection:
+            connection.run(f"KILL QUERY WHERE Settings['{HANDLE_SETTING}'] = {quoted(handle)} ASYNC")
+
+    def close(self) -> None:
+        """Lets go of the data directory."""
+        self._root.close()
+
+
+def _setting_name(name: str) -> str:
+    if not name.replace(".", "_").isidentifier():
+        raise EngineError.of(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
+    return name
