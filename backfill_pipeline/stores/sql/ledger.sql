@@ -28,8 +28,9 @@ CREATE TABLE IF NOT EXISTS ledger.markers (
     marker              timestamptz NOT NULL,
     fence               bigint      NOT NULL,
     drawn_at            timestamptz NOT NULL DEFAULT now(),
-    delete_submitted_at timestamptz,
-    closed_at           timestamptz
+    delete_submitted_at timestamptz, -- from here to closed_at the window is emptied
+    ended_at            timestamptz, -- its Job and workflows are known to have ended
+    closed_at           timestamptz  -- a verdict was recorded
 );
 CREATE INDEX IF NOT EXISTS markers_by_customer ON ledger.markers (cluster, customer, marker DESC);
 
