@@ -107,7 +107,7 @@ def must_shrink(error: PipelineError) -> bool:
 
 
 class ArrowReader:
-    """Reads of one REPEATABLE READ READ ONLY transaction, as Arrow tables."""
+    """Reads of one connection as Arrow tables; for one thread at a time."""
 
     def __init__(self, connection: adbc.Connection) -> None:
         self._connection = connection
@@ -127,6 +127,13 @@ class ArrowReader:
             # without an SQLSTATE, and a deadlock could not be told from a typing mistake.
             reader: Any = cursor._results.reader
             return pa.Table.from_batches(_bounded(reader, max_bytes, moved), schema=reader.schema)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One REPEATABLE READ READ ONLY transaction, ended with the block; only for a connection outside of one."""
+        self._connection.execute(SNAPSHOT).close()
+        yield
+        self._connection.execute("COMMIT").close()
 
     def cancel(self) -> None:
         """Ends the statement that another thread is reading; harmless when there is none."""
@@ -183,10 +190,14 @@ class Postgres:
     @contextmanager
     def arrow_reader(self) -> Iterator[ArrowReader]:
         """Arrow reads inside one REPEATABLE READ READ ONLY transaction."""
+        with self.arrow_connection() as reader, reader.snapshot():
+            yield reader
+
+    @contextmanager
+    def arrow_connection(self) -> Iterator[ArrowReader]:
+        """An Arrow connection outside of any transaction, for one `snapshot()` after the other."""
         with self.translated(), adbc.connect(self._conninfo(), autocommit=True) as connection:
-            connection.execute(SNAPSHOT).close()
             yield ArrowReader(connection)
-            connection.execute("COMMIT").close()
 
     def now(self) -> datetime:
         """The server's own clock (aware, UTC)."""

@@ -1,0 +1,186 @@
+"""The transfer of a range: day by day, slice by slice, some slices at once, one catch-up pass at the end.
+
+Memory holds `slices_in_flight` slices and nothing that grows with the range.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from backfill_pipeline.config import Limits
+from backfill_pipeline.domain.datasets import Dataset
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline.stores.postgres import Postgres, must_shrink
+from backfill_pipeline.worker.transfer.cursor import Cursor
+from backfill_pipeline.worker.transfer.load import Loader
+from backfill_pipeline.worker.transfer.read import Source
+from backfill_pipeline.worker.transfer.route import Router
+from backfill_pipeline.worker.transfer.shape import fitted, refuse_unfit
+from backfill_pipeline.worker.transfer.slices import Request, Slice
+
+OVERLAP = timedelta(minutes=15)  # longest transaction allowed: `updated_at` is not commit order (trap P9)
+_READ_TRIES = 4
+_FIRST_PAUSE = 0.5
+_TICK = 0.2  # seconds between looks at whether the transfer is to stop
+
+
+class Stopped(Exception):
+    """The transfer was asked to stop; everything up to the last cursor is durable."""
+
+
+class Watch(Protocol):
+    """Who looks at a transfer from outside; all are called on the thread that runs it."""
+
+    def alive(self) -> None:
+        """Data moved since the last call."""
+
+    def reached(self, cursor: Cursor) -> None:
+        """Everything before the cursor is durable."""
+
+    def must_stop(self) -> bool: ...
+
+
+class Transfer:
+    """Rows of one request from PostgreSQL to ClickHouse, all with one version.
+
+    Raises (from run): Stopped; Refused where a target is not as it must be; PipelineError of either store.
+    """
+
+    def __init__(
+        self,
+        postgres: Postgres,
+        clickhouse: ClickHouse,
+        dataset: Dataset,
+        request: Request,
+        version: datetime,
+        limits: Limits,
+        watch: Watch,
+    ) -> None:
+        self._postgres, self._request, self._version, self._limits = postgres, request, version, limits
+        self._targets, self._watch = dataset.targets, watch
+        self._schemas = {t.table: clickhouse.schema(t.table) for t in dataset.targets}
+        for target in dataset.targets:
+            refuse_unfit(target, self._schemas[target.table])
+        self._routers = {table: Router(clickhouse, schema) for table, schema in self._schemas.items()}
+        self._stop, self._moved = threading.Event(), threading.Event()
+        self._source = Source(postgres, request, self._moved.set)
+        self._loader = Loader(self._pause, self._check)
+
+    def run(self, cursor: Cursor | None = None) -> Cursor:
+        """Loads everything from the cursor on (None: from the start) and gives the last cursor."""
+        pool = ThreadPoolExecutor(self._limits.slices_in_flight, thread_name_prefix="slice")
+        try:
+            cursor = cursor or self._first_cursor()
+            self._watch.reached(cursor)
+            return self._through(pool, self._after_last_day(pool, cursor))
+        finally:
+            self._stop.set()
+            self._source.cancel()
+            pool.shutdown(cancel_futures=True)
+            self._source.close()
+
+    def _first_cursor(self) -> Cursor:
+        since = self._postgres.now() - OVERLAP
+        return Cursor(since, self._source.total(), self._request.start)
+
+    def _after_last_day(self, pool: ThreadPoolExecutor, cursor: Cursor) -> Cursor:
+        for start, end in self._request.days():
+            if end > cursor.start:
+                after = cursor.after if start == cursor.start else None
+                cursor = self._pass(pool, replace(cursor, start=start, after=after), Slice(start, end, after))
+                cursor = replace(cursor, start=end, after=None)
+                self._watch.reached(cursor)
+        return cursor
+
+    def _through(self, pool: ThreadPoolExecutor, cursor: Cursor) -> Cursor:
+        """The catch-up pass: conversations of the range of which something changed since the first attempt began."""
+        request = self._request
+        changed = Slice(request.start, request.end, cursor.after, None, cursor.since)
+        return self._pass(pool, cursor, changed)
+
+    def _pass(self, pool: ThreadPoolExecutor, cursor: Cursor, whole: Slice) -> Cursor:
+        """Carries the slices out, some at once; the cursor moves over those whose predecessors are durable too."""
+        coming = iter(self._source.plan(whole, self._limits.slice_rows))
+        running: deque[tuple[Slice, Future[int]]] = deque()
+        while self._fill(pool, coming, running):
+            part, future = running.popleft()
+            done = self._awaited(future)
+            if part.upto is not None:
+                cursor = replace(cursor, after=part.upto)
+            cursor = replace(cursor, done=cursor.done + (0 if part.since else done))
+            self._watch.reached(cursor)
+        return cursor
+
+    def _fill(
+        self, pool: ThreadPoolExecutor, coming: Iterator[Slice], running: deque[tuple[Slice, Future[int]]]
+    ) -> bool:
+        """Hands out slices up to twice the number that run at once; whether any is left to wait for."""
+        while len(running) < 2 * self._limits.slices_in_flight and (part := next(coming, None)):
+            running.append((part, pool.submit(self._transfer, part)))
+        return bool(running)
+
+    def _awaited(self, future: "Future[int]") -> int:
+        while not wait([future], _TICK).done:
+            self._look()
+        self._look()
+        return future.result()
+
+    def _look(self) -> None:
+        if self._moved.is_set():
+            self._moved.clear()
+            self._watch.alive()
+        if self._watch.must_stop():
+            self._stop.set()
+            raise Stopped
+
+    def _transfer(self, part: Slice) -> int:
+        """Reads a slice and loads it, as a whole or in smaller ones; gives its number of conversations."""
+        for attempt in range(1, _READ_TRIES + 1):
+            try:
+                return self._read_and_load(part)
+            except PipelineError as error:
+                self._check()  # a read that we cancelled fails like one that took too long
+                if must_shrink(error) and part.conversations > 1:
+                    return sum(self._transfer(smaller) for smaller in self._halves(part))
+                if attempt == _READ_TRIES or error.kind is not Kind.RETRY:
+                    raise
+                self._pause(_FIRST_PAUSE * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _halves(self, part: Slice) -> tuple[Slice, ...]:
+        """About two smaller slices; down to single conversations in the end."""
+        for rows in _halvings(self._limits.slice_rows):
+            smaller = self._source.plan(part, rows)
+            if len(smaller) != 1:
+                return smaller
+        return tuple(replace(p, conversations=1) for p in smaller)
+
+    def _read_and_load(self, part: Slice) -> int:
+        self._check()
+        tables = self._source.read(part, tuple(t.table for t in self._targets))
+        for target in self._targets:
+            schema = self._schemas[target.table]
+            rows = fitted(tables[target.table], target, schema, self._request, self._version)
+            for shard, rows_of_shard in self._routers[target.table].split(rows):
+                self._loader.load(shard, target.table, rows_of_shard)
+                self._moved.set()
+        return int(tables[self._targets[0].table].num_rows)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Stopped
+
+
+def _halvings(rows: int) -> Iterator[int]:
+    while rows > 1:
+        rows //= 2
+        yield rows

@@ -1,0 +1,111 @@
+"""Inserts into the local table of a shard: those very bytes once more after a lost answer, never read again for it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pyarrow as pa
+
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.stores.clickhouse import ShardStore
+
+TOO_MANY_PARTS = "252"
+MEMORY_LIMIT = "241"
+_TRIES = 6
+_FIRST_PAUSE = 0.5
+_SMALLEST_BATCH = 1000
+_WANTED = {
+    "async_insert": "0",  # an asynchronous insert is acknowledged before it is durable
+    "deduplicate_insert": "enable",  # newer servers: overrides the next one
+    "insert_deduplicate": "1",
+    "input_format_null_as_default": "0",  # a NULL that the column can't hold is an error, not ''
+}
+_TOKEN = "insert_deduplication_token"
+
+
+def _no_check() -> None:
+    """Nothing to look at before an insert."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one table and shard as the bytes that are sent, with the token that makes sending them twice harmless.
+
+    The token is drawn with the bytes and never used for others: rows that are read again are another batch (trap L1).
+    """
+
+    table: str
+    rows: pa.Table
+    body: pa.Buffer = field(repr=False)
+    token: str
+
+    def halves(self) -> tuple["Batch", "Batch"]:
+        middle = self.rows.num_rows // 2
+        return batch_of(self.table, self.rows.slice(0, middle)), batch_of(self.table, self.rows.slice(middle))
+
+
+def batch_of(table: str, rows: pa.Table) -> Batch:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return Batch(table, rows, sink.getvalue(), str(uuid4()))
+
+
+class Loader:
+    """Sends batches, slowing down or halving them where the server is short of something.
+
+    Args:
+        pause: waits that many seconds; ends early with an exception when the transfer is being stopped.
+        check: raises if the transfer is being stopped; asked before every insert (trap T3).
+    """
+
+    def __init__(self, pause: Callable[[float], None], check: Callable[[], None] = _no_check) -> None:
+        self._pause, self._check = pause, check
+        self._settings: dict[int, Mapping[str, str]] = {}
+
+    def load(self, shard: ShardStore, table: str, rows: pa.Table) -> None:
+        """Returns when all rows are durable on the shard.
+
+        Raises:
+            PipelineError: as the server gave it, after a bounded number of tries.
+        """
+        self._load(shard, batch_of(table, rows))
+
+    def _load(self, shard: ShardStore, batch: Batch) -> None:
+        try:
+            self._send_until_taken(shard, batch)
+        except PipelineError as error:
+            if error.code != MEMORY_LIMIT or batch.rows.num_rows < 2 * _SMALLEST_BATCH:
+                raise
+            for half in batch.halves():
+                self._load(shard, half)
+
+    def _send_until_taken(self, shard: ShardStore, batch: Batch) -> None:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._send(shard, batch)
+            except PipelineError as error:
+                if attempt == _TRIES or not _may_pass_later(error):
+                    raise
+                self._pause(_FIRST_PAUSE * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def _send(self, shard: ShardStore, batch: Batch) -> None:
+        self._check()
+        settings = {**self._settings_of(shard), _TOKEN: batch.token}
+        with shard.translated():
+            shard.client().raw_insert(
+                batch.table, batch.rows.column_names, batch.body.to_pybytes(), settings, "ArrowStream"
+            )
+
+    def _settings_of(self, shard: ShardStore) -> Mapping[str, str]:
+        """Those of the settings that this server knows: an unknown one is refused."""
+        if shard.number not in self._settings:
+            known = {row[0] for row in shard.query("SELECT name FROM system.settings")}
+            self._settings[shard.number] = {k: v for k, v in _WANTED.items() if k in known}
+        return self._settings[shard.number]
+
+
+def _may_pass_later(error: PipelineError) -> bool:
+    """Too many parts pass with time; a memory limit does not, there a smaller batch helps."""
+    return error.kind in {Kind.RETRY, Kind.UNREACHABLE} and error.code != MEMORY_LIMIT

@@ -1,0 +1,63 @@
+"""The statements of the transfer: the templates of stores/sql/transfer filled with typed, quoted values.
+
+ADBC's bound parameters would switch COPY off, so values stand in the text; psycopg.sql quotes every one of them.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+
+from psycopg.sql import SQL, Composable, Literal
+
+from backfill_pipeline.worker.transfer.slices import Request, Slice
+
+OLDEST = datetime(1900, 1, 1, tzinfo=UTC)  # DateTime64's first year
+NEWEST = datetime(2299, 1, 1, tzinfo=UTC)  # and the last that it holds wholly, exclusive
+_FOLDER = resources.files("backfill_pipeline.stores.sql.transfer")
+
+
+def read_rows(table: str, request: Request, part: Slice) -> str:
+    """All rows of a target table that belong to a slice."""
+    return _filled(table, members=_members(request, part), oldest=Literal(OLDEST), newest=Literal(NEWEST), of=request)
+
+
+def plan(request: Request, whole: Slice, rows: int) -> str:
+    """`(upto, conversations)` of slices of about `rows` conversations and scorecards, in order."""
+    return _filled("plan", members=_members(request, whole), rows=Literal(rows), of=request)
+
+
+def count(request: Request) -> str:
+    return _filled("count", members=_members(request, Slice(request.start, request.end)), of=request)
+
+
+def _members(request: Request, part: Slice) -> Composable:
+    return _composed(
+        "members",
+        of=request,
+        start=Literal(part.start),
+        end=Literal(part.end),
+        range=_range(part),
+        changed=_composed("changed", of=request, since=Literal(part.since)) if part.since else SQL(""),
+    )
+
+
+def _range(part: Slice) -> Composable:
+    after = SQL("AND conversation_id > {}").format(Literal(part.after)) if part.after is not None else SQL("")
+    upto = SQL(" AND conversation_id <= {}").format(Literal(part.upto)) if part.upto is not None else SQL("")
+    return after + upto
+
+
+def _filled(name: str, *, of: Request, **values: Composable) -> str:
+    return _composed(name, of=of, **values).as_string(None)
+
+
+def _composed(name: str, *, of: Request, **values: Composable) -> Composable:
+    template = SQL(_template(name))
+    return template.format(customer=Literal(of.customer), profile=Literal(of.profile), **values)
+
+
+@cache
+def _template(name: str) -> str:
+    """A template without its comments: braces in prose would be taken for placeholders."""
+    lines = _FOLDER.joinpath(f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))

@@ -1,0 +1,37 @@
+"""Target tables on real gateways, and plain counts of them."""
+
+from importlib import resources
+from typing import Any
+
+from backfill_pipeline.config import ClickHouseAddress, Replica, Shard
+from backfill_pipeline.stores.clickhouse import ClickHouse
+
+TABLES = ("conversation", "scorecard", "score")
+_STATEMENTS = resources.files("backfill_pipeline.stack.schema").joinpath("target.sql").read_text().split(";\n")
+
+
+def address_of(ports: list[int]) -> ClickHouseAddress:
+    return ClickHouseAddress(shards=[Shard(replicas=[Replica(host="127.0.0.1", port=p)]) for p in ports])
+
+
+def without_comments(statement: str) -> str:
+    return "\n".join(line for line in statement.splitlines() if not line.startswith("--")).strip()
+
+
+def create(clickhouse: ClickHouse) -> None:
+    for shard in clickhouse.shards:
+        for table in TABLES:
+            shard.client().command(f"DROP TABLE IF EXISTS {table}_d SYNC")
+            shard.client().command(f"DROP TABLE IF EXISTS {table} SYNC")
+        for statement in filter(None, map(without_comments, _STATEMENTS)):
+            shard.client().command(statement)
+
+
+def rows(clickhouse: ClickHouse, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Rows of all shards together."""
+    return [row for shard in clickhouse.shards for row in shard.query(sql, values)]
+
+
+def counts(clickhouse: ClickHouse) -> dict[str, int]:
+    """Physical rows per table, over all shards."""
+    return {t: sum(r[0] for r in rows(clickhouse, f"SELECT count() FROM {t}")) for t in TABLES}
