@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,8 @@ class Connection:
         output: bytes = self.run(sql, "TabSeparatedRaw").bytes()
         return output.decode().removesuffix("\n")
 
-    def stream(self, sql: bytes, fmt: str) -> Iterator[Any]:
-        """A query's chunks as they come, each a whole document of the format. Closing the iterator ends the query."""
+    def stream(self, sql: bytes, fmt: str) -> Generator[Any, None, None]:
+        """A query's chunks as they come, each a whole document of the format. It must be closed before the connection."""
         with engine_errors():
             handle = self.raw.send_query(sql, fmt)
             try:
@@ -78,6 +78,9 @@ class Connection:
             except GeneratorExit:
                 self.raw.streaming_cancel_query(handle)
                 raise
+            finally:
+                # A handle that outlives its connection, in the frame of an error, takes the process down.
+                del handle
 
     def insert(self, sql: bytes, fmt: str, chunks: Iterator[bytes]) -> Any:
         """Feeds an INSERT as its data arrives; an error on the way gives up what was not written yet."""
@@ -90,7 +93,10 @@ class Connection:
                 with contextlib.suppress(RuntimeError):
                     self.raw.insert_cancel(handle)
                 raise
-            return self.raw.insert_done(handle)
+            else:
+                return self.raw.insert_done(handle)
+            finally:
+                del handle  # as above
 
 
 class Engine:

@@ -1,5 +1,6 @@
 """Runs one request from its first byte to its last, in a worker thread."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -40,8 +41,18 @@ class Runner:
         except ClientGone:
             log.debug("%s ended: its client is gone", ask.query_id)
         except EngineError as error:
-            # Not the text: it may quote a row, a parameter or a password.
-            log.warning("%s failed: %d %s", ask.query_id, error.code, error.name)
+            self._failed(ask, error, exchange, reply)
+
+    def _failed(self, ask: Ask, error: EngineError, exchange: Exchange, reply: Reply) -> None:
+        # Not the text: it may quote a row, a parameter or a password.
+        log.log(
+            logging.DEBUG if exchange.gone else logging.WARNING,
+            "%s failed: %d %s",
+            ask.query_id,
+            error.code,
+            error.name,
+        )
+        with contextlib.suppress(ClientGone):
             reply.fail(error)
 
     def _statement(self, ask: Ask, exchange: Exchange) -> Statement:
@@ -83,10 +94,11 @@ class Runner:
         join = joiner(statement.fmt)
         result = None
         if join:
-            results = _Remembered(connection.stream(statement.sql, statement.fmt))
-            for chunk in join(result.bytes() for result in results):
-                reply.write(chunk)
-            result = results.last
+            with contextlib.closing(connection.stream(statement.sql, statement.fmt)) as stream:
+                results = _Remembered(stream)
+                for chunk in join(result.bytes() for result in results):
+                    reply.write(chunk)
+                result = results.last
         if result is None:
             # Also where a stream held no chunk: an empty result of most formats is a document all the same.
             result = connection.run(statement.sql, statement.fmt)
