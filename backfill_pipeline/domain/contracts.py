@@ -10,6 +10,7 @@ from typing import Any
 
 NAMESPACE = "ingestion"
 REINDEX_QUEUE = "reindex_conversations"
+HEARTBEAT_TIMEOUT_SECONDS = 30  # of our own worker's activities; others' are in their workflow's history
 
 ENV_START = "REINDEX_START_TIME"
 ENV_END = "REINDEX_END_TIME"

@@ -1,0 +1,67 @@
+"""The small interface behind which Jobs are started: here as subprocesses, on a cluster as Kubernetes Jobs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from backfill_pipeline.domain.plans import Launch
+
+
+class JobState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    GONE = "gone"  # deleted, or never made: its outcome is unknown, which is neither good nor bad
+
+    @property
+    def is_over(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.GONE)
+
+
+@dataclass(frozen=True)
+class JobHandle:
+    """Enough to find the Job again from any process. adopted: it existed before this call."""
+
+    name: str
+    adopted: bool = False
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    state: JobState
+    exit_code: int | None = None
+    reason: str = ""
+
+
+class Launcher(Protocol):
+    def ensure(self, launch: Launch) -> JobHandle:
+        """Make the Job from its CronJob's template, or adopt the one of that name if its labels are the same.
+
+        Raises:
+            PipelineError: MISSING CronJob; REFUSED, a Job of that name is somebody else's.
+        """
+        ...
+
+    def status(self, name: str) -> JobStatus: ...
+
+    def log(self, name: str) -> Iterator[str]:
+        """The lines written so far, from the first; an empty log is no error."""
+        ...
+
+    def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
+        """End the Job and wait until its process is gone. One that is over, or not there, is left alone.
+
+        Raises:
+            PipelineError: it is still there at the deadline.
+        """
+        ...
+
+    def where(self, name: str) -> str:
+        """How a person looks at the Job's log."""
+        ...
+
+
+def tail(lines: Sequence[str], count: int = 12) -> str:
+    return "\n".join(lines[-count:])

@@ -1,0 +1,265 @@
+"""Executions of reindex workflows: found by the Job's log lines or by their input, polled, cancelled.
+
+Workflow ids are opaque: `acme` is a prefix of `acme-east` (trap K4). An execution is ours only if the log line of our
+launch names it, or its input does (customer, profile, range, attempt id).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from backfill_pipeline.config import TemporalAddress
+from backfill_pipeline.domain.contracts import Progress, ReindexInput, progress_from
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.windows import Window, parse_rfc3339
+
+T = TypeVar("T")
+CALL_TIMEOUT = timedelta(seconds=15)
+
+
+class WorkflowState(StrEnum):
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+    TERMINATED = "TERMINATED"
+    TIMED_OUT = "TIMED_OUT"
+    UNKNOWN = "UNKNOWN"  # retention has removed it (trap T8): the verdict comes from verification
+
+    @property
+    def may_leave_an_activity(self) -> bool:
+        """Closed without waiting for its activity: a try thought dead may still write (trap T3)."""
+        return self in (WorkflowState.FAILED, WorkflowState.TERMINATED, WorkflowState.TIMED_OUT)
+
+
+@dataclass(frozen=True)
+class WorkflowStatus:
+    workflow_id: str
+    state: WorkflowState
+    progress: Progress | None = None
+    started_at: datetime | None = None
+    closed_at: datetime | None = None
+    attempt: int = 0
+    last_heartbeat: datetime | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A workflow with the input that it was started with."""
+
+    workflow_id: str
+    input: ReindexInput
+    state: WorkflowState
+    closed_at: datetime | None
+
+
+class Temporal:
+    """A sync view of one cluster's Temporal; not for use by several threads at once.
+
+    Every call has a time-out. UNREACHABLE errors name the address; a poller may go on asking.
+    """
+
+    def __init__(self, address: TemporalAddress) -> None:
+        self._address = address
+        self._runner = asyncio.Runner()
+        self._client: Client | None = None
+
+    def close(self) -> None:
+        self._runner.close()
+
+    def check(self) -> None:
+        """Return if Temporal answers and the namespace exists.
+
+        Raises:
+            PipelineError: UNREACHABLE with the address, or MISSING namespace.
+        """
+        self._call(self._count("WorkflowType = 'none'"))
+
+    def status(self, workflow_id: str) -> WorkflowStatus:
+        """State, progress and failure of an execution; UNKNOWN if Temporal no longer has it."""
+        try:
+            return self._call(self._status(workflow_id))
+        except PipelineError as error:
+            if error.kind is Kind.MISSING:
+                return WorkflowStatus(workflow_id, WorkflowState.UNKNOWN, failure="Temporal no longer has it")
+            raise
+
+    def cancel(self, workflow_id: str) -> None:
+        """Ask the execution to end; one that is closed or gone is left alone."""
+        try:
+            self._call(self._cancel(workflow_id))
+        except PipelineError as error:
+            if error.kind is not Kind.MISSING:
+                raise
+
+    def open_on(self, workflow_type: str, customer: str, window: Window) -> tuple[Found, ...]:
+        """Running executions of this customer whose range overlaps the window."""
+        query = f"WorkflowType = '{_word(workflow_type)}' AND ExecutionStatus = 'Running'"
+        return tuple(f for f in self._call(self._found(query)) if _overlaps(f.input, customer, window))
+
+    def of_attempt(self, workflow_type: str, customer: str, window: Window, attempt_id: str) -> tuple[Found, ...]:
+        """Executions whose input has this customer, range and attempt id: the way when the log is gone (trap K4).
+
+        Raises:
+            PipelineError: two candidates for one profile.
+        """
+        query = f"WorkflowType = '{_word(workflow_type)}'"
+        ours = [
+            f
+            for f in self._call(self._found(query))
+            if f.input.attempt_id == attempt_id and _overlaps(f.input, customer, window)
+        ]
+        profiles = [f.input.profile_id for f in ours]
+        if len(profiles) > len(set(profiles)):
+            raise _two_candidates(customer, attempt_id, [f.workflow_id for f in ours])
+        return tuple(ours)
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        async def bounded() -> T:
+            return await asyncio.wait_for(work, CALL_TIMEOUT.total_seconds() * 2)
+
+        try:
+            return self._runner.run(bounded())
+        except (RPCError, RuntimeError, TimeoutError, OSError) as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> PipelineError:
+        is_missing = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
+        where = f"Temporal {self._address.address}, namespace {self._address.namespace}"
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        if is_missing:
+            return PipelineError(
+                "Temporal does not have it",
+                where=where,
+                why=why,
+                next_step="check the namespace; a workflow older than the retention is gone",
+                kind=Kind.MISSING,
+            )
+        return PipelineError(
+            "Temporal is away",
+            where=where,
+            why=why,
+            next_step="check that it runs there and that the address is right, then rerun; the run continues",
+            kind=Kind.UNREACHABLE,
+        )
+
+    async def _connected(self) -> Client:
+        if self._client is None:
+            self._client = await Client.connect(self._address.address, namespace=self._address.namespace)
+        return self._client
+
+    async def _count(self, query: str) -> int:
+        client = await self._connected()
+        return (await client.count_workflows(query, rpc_timeout=CALL_TIMEOUT)).count
+
+    async def _status(self, workflow_id: str) -> WorkflowStatus:
+        client = await self._connected()
+        handle = client.get_workflow_handle(workflow_id)
+        found = await handle.describe(rpc_timeout=CALL_TIMEOUT)
+        status = await _described(client, found)
+        if status.state in (WorkflowState.FAILED, WorkflowState.TIMED_OUT, WorkflowState.TERMINATED):
+            return _with_failure(status, await _failure(handle, found.run_id))
+        return status
+
+    async def _cancel(self, workflow_id: str) -> None:
+        client = await self._connected()
+        await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=CALL_TIMEOUT)
+
+    async def _found(self, query: str) -> list[Found]:
+        client = await self._connected()
+        listed = client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)
+        return [found async for found in _with_input(client, listed)]
+
+
+async def _with_input(client: Client, listed: AsyncIterator[WorkflowExecution]) -> AsyncIterator[Found]:
+    async for execution in listed:
+        given = await _input_of(client, execution)
+        if given:
+            yield Found(execution.id, given, _state(execution.status), execution.close_time)
+
+
+async def _input_of(client: Client, execution: WorkflowExecution) -> ReindexInput | None:
+    """The first history event's input; None if it is not of our form (another worker's own)."""
+    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=CALL_TIMEOUT):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        try:
+            return (await client.data_converter.decode(payloads, [ReindexInput]))[0] if payloads else None
+        except (TypeError, ValueError, KeyError, RuntimeError):
+            return None
+    return None
+
+
+async def _described(client: Client, found: WorkflowExecutionDescription) -> WorkflowStatus:
+    pending = found.raw_description.pending_activities
+    details: list[Any] = []
+    if pending and pending[0].heartbeat_details.payloads:
+        details = await client.data_converter.decode(pending[0].heartbeat_details.payloads)
+    first = details[0] if details and isinstance(details[0], Mapping) else None
+    beat = pending[0].last_heartbeat_time if pending else None
+    return WorkflowStatus(
+        found.id,
+        _state(found.status),
+        progress_from(first),
+        found.start_time,
+        found.close_time,
+        pending[0].attempt if pending else 0,
+        beat.ToDatetime(tzinfo=found.start_time.tzinfo) if beat and beat.seconds else None,
+        pending[0].last_failure.message if pending and pending[0].HasField("last_failure") else "",
+    )
+
+
+async def _failure(handle: Any, run_id: str | None) -> str:
+    """The messages of the closing event, outermost first."""
+    events = handle.fetch_history_events(event_filter_type=2, rpc_timeout=CALL_TIMEOUT)  # 2: the close event only
+    async for event in events:
+        failed = event.workflow_execution_failed_event_attributes
+        messages, cause = [], failed.failure if failed.HasField("failure") else None
+        while cause is not None:
+            messages.append(cause.message)
+            cause = cause.cause if cause.HasField("cause") else None
+        return ": ".join(m for m in messages if m) or event.workflow_execution_terminated_event_attributes.reason
+    return ""
+
+
+def _with_failure(status: WorkflowStatus, failure: str) -> WorkflowStatus:
+    return WorkflowStatus(**{**vars(status), "failure": failure or status.failure})
+
+
+def _state(status: WorkflowExecutionStatus | None) -> WorkflowState:
+    if status is None:
+        return WorkflowState.UNKNOWN
+    if status is WorkflowExecutionStatus.CONTINUED_AS_NEW:
+        return WorkflowState.RUNNING
+    return WorkflowState(status.name)
+
+
+def _overlaps(given: ReindexInput, customer: str, window: Window) -> bool:
+    if given.customer_id != customer:
+        return False
+    try:
+        start, end = parse_rfc3339(given.start_time), parse_rfc3339(given.end_time)
+    except Refused:
+        return True  # a range that can't be read may overlap
+    return start < window.end_time and window.start_time < end
+
+
+def _word(text: str) -> str:
+    assert text.isalnum(), text
+    return text
+
+
+def _two_candidates(customer: str, attempt_id: str, ids: list[str]) -> PipelineError:
+    return PipelineError(
+        "Two workflows claim to be the same execution",
+        where=f"customer {customer}, attempt {attempt_id}",
+        why=", ".join(ids),
+        next_step="look at both in Temporal's UI, end the one that is wrong, then rerun",
+    )
