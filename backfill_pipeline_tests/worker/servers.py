@@ -87,11 +87,12 @@ def new_source(server: PostgresAddress, name: str) -> PostgresAddress:
 
 
 @contextmanager
-def gateway(folder: Path) -> Iterator[int]:
+def gateway(folder: Path, shard: int = 1) -> Iterator[int]:
     """A ClickHouse gateway of one shard; gives its port."""
     port = free_port()
     log = (folder.parent / f"{folder.name}.log").open("ab")
-    command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(folder), "--port", str(port)]
+    command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(folder)]
+    command += ["--port", str(port), "--shard", str(shard)]
     with ended(subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())):
         wait_until(lambda: listens(port), "the gateway's start")
         yield port
