@@ -1,0 +1,115 @@
+"""Activities of the reindex workflows: methods of a class that holds the addresses. Sync, in a thread pool."""
+
+from datetime import datetime
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from backfill_pipeline.config import ClickHouseAddress, Limits, PostgresAddress
+from backfill_pipeline.domain.contracts import Progress, ReindexInput
+from backfill_pipeline.domain.datasets import CONVERSATIONS
+from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.markers import row_version, truncated
+from backfill_pipeline.domain.naming import check_id
+from backfill_pipeline.domain.windows import parse_rfc3339
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline.stores.postgres import Postgres
+from backfill_pipeline.worker.transfer.cursor import Cursor, cursor_from
+from backfill_pipeline.worker.transfer.engine import Stopped, Transfer
+from backfill_pipeline.worker.transfer.slices import Request
+from backfill_pipeline.worker.workflows.reindex_conversations import FINAL_KINDS, TRANSFER, ReindexResult
+
+
+class ReindexActivities:
+    """The data path behind the workflows; connects to the stores when an activity runs."""
+
+    def __init__(self, postgres: PostgresAddress, clickhouse: ClickHouseAddress, limits: Limits) -> None:
+        self._postgres, self._clickhouse, self._limits = postgres, clickhouse, limits
+
+    # Our own flag ends the transfer between two inserts; an exception thrown into the thread would hit any line.
+    @activity.defn(name=TRANSFER, no_thread_cancel_exception=True)
+    def transfer_conversations(self, reindex: ReindexInput) -> ReindexResult:
+        """Loads the rest of the range from the cursor that an earlier try left.
+
+        Raises:
+            ApplicationError: its type is the Kind of the failure; the final kinds are not retried.
+        """
+        try:
+            last = self._transfer(reindex)
+        except Stopped:
+            raise _why_stopped() from None
+        except PipelineError as error:
+            raise ApplicationError(
+                str(error), type=error.kind.value, non_retryable=error.kind in FINAL_KINDS
+            ) from error
+        return ReindexResult(last.done, last.total)
+
+    def _transfer(self, reindex: ReindexInput) -> Cursor:
+        clickhouse = ClickHouse(self._clickhouse)
+        try:
+            version = version_of(reindex.marker, activity.info().attempt, clickhouse)
+            source, request = Postgres(self._postgres), request_of(reindex)
+            watch = Heartbeats()
+            transfer = Transfer(source, clickhouse, CONVERSATIONS, request, version, self._limits, watch)
+            return transfer.run(last_cursor())
+        finally:
+            clickhouse.close()
+
+
+class Heartbeats:
+    """Tells Temporal where the transfer is, after data moved and never by the clock (trap T5)."""
+
+    def __init__(self) -> None:
+        self._cursor: Cursor | None = last_cursor()
+
+    def alive(self) -> None:
+        """Data moved, the cursor did not: the same details once more."""
+        if self._cursor:
+            self.reached(self._cursor)
+
+    def reached(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        progress = Progress(cursor.done, 0, cursor.total)
+        activity.heartbeat(progress.details(Cursor=cursor.as_details()))
+
+    def must_stop(self) -> bool:
+        return activity.is_cancelled() or activity.is_worker_shutdown()
+
+
+def last_cursor() -> Cursor | None:
+    """Where the try before this one was; None for the first."""
+    details = activity.info().heartbeat_details
+    return cursor_from(details[0]) if details else None
+
+
+def request_of(reindex: ReindexInput) -> Request:
+    """The workflow's input, checked.
+
+    Raises:
+        Refused: no customer, no profile, or an empty or reversed range.
+    """
+    start, end = parse_rfc3339(reindex.start_time), parse_rfc3339(reindex.end_time)
+    if not start < end:
+        raise Refused(
+            "The range is empty or reversed",
+            where=f"[{reindex.start_time}, {reindex.end_time})",
+            why="the end is exclusive and must come after the start",
+            next_step="start the workflow with a start before the end",
+        )
+    customer, profile = check_id(reindex.customer_id, "customer"), check_id(reindex.profile_id, "profile")
+    return Request(customer, profile, start, end)
+
+
+def version_of(marker: str | None, attempt: int, clickhouse: ClickHouse) -> datetime:
+    """`update_time` of all rows of this try: marker and try, or ClickHouse's clock where no marker was given."""
+    scale = clickhouse.schema(CONVERSATIONS.main.table).version_scale or 0
+    if marker is None:
+        return truncated(clickhouse.now(), scale)
+    return row_version(parse_rfc3339(marker), attempt, scale)
+
+
+def _why_stopped() -> Exception:
+    details = activity.cancellation_details()
+    if activity.is_worker_shutdown() and not (details and details.cancel_requested):
+        return ApplicationError("the worker was told to end; another one resumes from the cursor", type="shutdown")
+    return CancelledError("the transfer stopped between two inserts")
