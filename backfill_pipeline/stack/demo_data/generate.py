@@ -1,0 +1,219 @@
+"""Fills both sides with a made-up past: PostgreSQL as it is, ClickHouse with the planted defects."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from backfill_pipeline.config import Cluster, Config, Customer, required
+from backfill_pipeline.domain.windows import ONE_DAY, Window
+from backfill_pipeline.stack.demo_data import broken_copy, clickhouse_side, defects, odd, postgres_side
+from backfill_pipeline.stack.demo_data.loopback import refuse_other_machines
+from backfill_pipeline.stack.demo_data.planted import CleanDay, Defect, Place, Planted, Uncovered
+from backfill_pipeline.stack.demo_data.right_copy import copy_of
+from backfill_pipeline.stack.demo_data.scorecards import template_revisions
+from backfill_pipeline.stack.demo_data.source_day import source_day
+
+DAILY_CONVERSATIONS = 150  # of an ordinary customer at size 1
+TIMES_AS_LARGE = {"hooli": 20}
+FIRST_DAY = date(2026, 1, 1)
+_CLEAN_SHARE = 0.3
+Key = TypeVar("Key")
+_FLUSH_ROWS = 200_000  # scores held in memory before they are written
+
+Progress = Callable[[str, int, int], None]
+"""Called with (cluster/customer, days done, days in all), each counted over all profiles."""
+
+
+def generate(
+    config: Config,
+    *,
+    seed: int = 7,
+    size: float = 1.0,
+    first_day: date = FIRST_DAY,
+    days: int = 10,
+    folder: Path,
+    progress: Progress | None = None,
+    odd_rows: bool = False,
+    reset: bool = True,
+) -> Planted:
+    """Fill the PostgreSQL and ClickHouse of every cluster; the same arguments give the same rows.
+
+    Args:
+        size: 1.0 is about 150 conversations a day for a customer, 3,000 for hooli; a profile's day has at least 30.
+        first_day, days: the span; it should lie in the past, as row versions follow it by hours.
+        folder: gets `planted.json`.
+        odd_rows: also a few rows that fit no dataset, so that UNCOVERED shows.
+        reset: empty both sides first; without it, rows that are there refuse the call.
+
+    Raises:
+        Refused: an address is not on loopback, or tables hold rows that are no demo data; nothing was touched there.
+        PipelineError: a side can't be reached.
+    """
+    refuse_other_machines(config)
+    window = Window(first_day, first_day + ONE_DAY * days)
+    _prepare_all(config, reset=reset)
+    story = _Story(seed, size, window, odd_rows)
+    notify = _counted(progress, sum(len(cu.profiles) for cl in config.clusters for cu in cl.customers) * days)
+    for cluster in config.clusters:
+        _fill(cluster, story, notify)
+    planted = story.planted()
+    planted.write(folder)
+    return planted
+
+
+def _prepare_all(config: Config, *, reset: bool) -> None:
+    """Empty every side once, before the first row: clusters may share a PostgreSQL database."""
+    for where, address in {str(c.postgres): c.postgres for c in config.clusters}.items():
+        with postgres_side.connected(required(address, "", "postgres")) as connection:
+            postgres_side.prepare(connection, where, reset=reset)
+            postgres_side.copy_in(connection, "director.scorecard_template_revisions", template_revisions())
+    for cluster in config.clusters:
+        shards = required(cluster.clickhouse, cluster.name, "clickhouse")
+        with clickhouse_side.connected(shards) as clients:
+            for client, shard in zip(clients, shards.shards, strict=True):
+                clickhouse_side.prepare(client, str(shard.replicas[0]), reset=reset)
+
+
+def _counted(progress: Progress | None, total: int) -> Callable[[str], None]:
+    done = Counter[None]()
+
+    def notify(name: str) -> None:
+        done[None] += 1
+        if progress:
+            progress(name, done[None], total)
+
+    return notify
+
+
+@dataclass
+class _Story:
+    """The arguments of a generation, and what has been planted so far."""
+
+    seed: int
+    size: float
+    window: Window
+    odd_rows: bool
+    defects: list[Defect] = field(default_factory=list)
+    clean: list[CleanDay] = field(default_factory=list)
+    uncovered: list[Uncovered] = field(default_factory=list)
+    source_rows: Counter[str] = field(default_factory=Counter)
+    target_rows: Counter[str] = field(default_factory=Counter)
+
+    def rng(self, *names: str) -> np.random.Generator:
+        """Independent of all other names, so that a customer's rows don't change with those of its neighbours."""
+        return np.random.default_rng([self.seed, crc32("\n".join(names).encode())])
+
+    def planted(self) -> Planted:
+        return Planted(
+            seed=self.seed, size=self.size, first_day=self.window.start, days=len(self.window.days),
+            defects=self.defects, clean=self.clean, uncovered=self.uncovered,
+            source_rows=dict(self.source_rows), target_rows=dict(self.target_rows),
+        )  # fmt: skip
+
+
+def _fill(cluster: Cluster, story: _Story, notify: Callable[[str], None]) -> None:
+    with ExitStack() as stack:
+        postgres = stack.enter_context(postgres_side.connected(required(cluster.postgres, cluster.name, "postgres")))
+        address = required(cluster.clickhouse, cluster.name, "clickhouse")
+        writer = _Writer(postgres, stack.enter_context(clickhouse_side.connected(address)), story)
+        for customer in cluster.customers:
+            _fill_customer(cluster, customer, len(address.shards), story, writer, notify)
+        writer.flush()
+        postgres.execute("ANALYZE app.chats, director.scorecards, director.historic_scorecard_scores")
+
+
+def _fill_customer(
+    cluster: Cluster, customer: Customer, shards: int, story: _Story, writer: "_Writer", notify: Callable[[str], None]
+) -> None:
+    clean = _clean_days(story.rng(cluster.name, customer.id, "clean"), story.window.days)
+    story.clean += [CleanDay(cluster=cluster.name, customer=customer.id, day=d) for d in sorted(clean)]
+    dirty = [d for d in story.window.days if d not in clean]
+    for profile in customer.profiles:
+        for day in story.window.days:
+            other_day = _next(dirty, day)
+            place = Place(cluster.name, customer.id, profile, day, shards)
+            _fill_day(place, len(customer.profiles), other_day, story, writer, is_clean=day in clean)
+            notify(f"{cluster.name}/{customer.id}")
+
+
+def _clean_days(rng: np.random.Generator, days: tuple[date, ...]) -> set[date]:
+    """About a third of the days, at least one, and never so many that fewer than two others are left."""
+    count = min(max(1, round(len(days) * _CLEAN_SHARE)), max(0, len(days) - 2))
+    return {days[i] for i in rng.choice(len(days), count, replace=False)}
+
+
+def _next(dirty: list[date], day: date) -> date | None:
+    """The day onto which this day's doubles fall: the next one with defects, in a ring; None if there is no other."""
+    if day not in dirty or len(dirty) < 2:
+        return None
+    return dirty[(dirty.index(day) + 1) % len(dirty)]
+
+
+def _fill_day(
+    place: Place, profiles: int, other_day: date | None, story: _Story, writer: "_Writer", *, is_clean: bool
+) -> None:
+    rng = story.rng(place.cluster, place.customer, place.profile, str(place.day))
+    volume = DAILY_CONVERSATIONS * TIMES_AS_LARGE.get(place.customer, 1) * story.size / profiles
+    source = source_day(rng, place, round(volume))
+    copy = copy_of(source)
+    choice = defects.choose(rng, source, copy, is_clean=is_clean, other_day=other_day is not None)
+    story.defects += defects.records(source, copy, choice, other_day)
+    writer.write_source(broken_copy.source_tables(source, choice))
+    if story.odd_rows and place.day == story.window.start:
+        rows, uncovered = odd.rows(source)
+        writer.write_source(rows)
+        story.uncovered += uncovered
+    days_off = (other_day - place.day).days if other_day else 0
+    writer.write_superseded(broken_copy.superseded_rows(source, copy, choice))
+    writer.write_target(broken_copy.target_rows(source, copy, choice, days_off))
+
+
+class _Writer:
+    """Collects days and writes them in large pieces."""
+
+    def __init__(self, postgres: psycopg.Connection, shards: list[Client], story: _Story) -> None:
+        self._postgres, self._shards, self._story = postgres, shards, story
+        self._source: defaultdict[str, list[pa.Table]] = defaultdict(list)
+        self._target: defaultdict[tuple[int, str], list[pa.Table]] = defaultdict(list)
+        self._superseded: defaultdict[tuple[int, str], list[pa.Table]] = defaultdict(list)
+
+    def write_source(self, tables: dict[str, pa.Table]) -> None:
+        for name, rows in tables.items():
+            self._source[name].append(rows)
+        if sum(t.num_rows for t in self._source["director.historic_scorecard_scores"]) >= _FLUSH_ROWS:
+            self.flush()
+
+    def write_target(self, parts: list[broken_copy.ShardRows]) -> None:
+        for part in parts:
+            self._target[part.shard, part.table].append(part.rows)
+
+    def write_superseded(self, parts: list[broken_copy.ShardRows]) -> None:
+        for part in parts:
+            self._superseded[part.shard, part.table].append(part.rows)
+
+    def flush(self) -> None:
+        """Write what is there; older versions in inserts of their own, as one insert would already merge them away."""
+        for name, rows in _taken(self._source):
+            postgres_side.copy_in(self._postgres, name, rows)
+            self._story.source_rows[name] += rows.num_rows
+        for pieces in (self._superseded, self._target):
+            for (shard, table), rows in _taken(pieces):
+                clickhouse_side.insert(self._shards[shard], table, rows)
+                self._story.target_rows[table] += rows.num_rows
+
+
+def _taken(pieces: defaultdict[Key, list[pa.Table]]) -> Iterator[tuple[Key, pa.Table]]:
+    """Each key with its tables as one, taken out."""
+    while pieces:
+        key, tables = pieces.popitem()
+        yield key, pa.concat_tables(tables)
