@@ -100,11 +100,9 @@ class Ledger:
         if not self.renew(attempt):
             raise _lost(attempt)
 
-    def release(self, attempt: Attempt) -> None:
+    def release(self, attempt_id: str, fence: int) -> None:
         with self._transaction() as connection:
-            connection.execute(
-                "DELETE FROM ledger.leases WHERE attempt_id = %(attempt_id)s AND fence = %(fence)s", _mine(attempt)
-            )
+            connection.execute("DELETE FROM ledger.leases WHERE attempt_id = %s AND fence = %s", [attempt_id, fence])
 
     @contextmanager
     def kept(self, attempt: Attempt) -> Iterator[threading.Event]:

@@ -44,6 +44,8 @@ def target_sums(
     profiles: Sequence[str],
     window: Window,
     columns: Mapping[str, Mapping[str, str]],
+    *,
+    fingerprints: bool = True,
 ) -> Sums:
     """Rows and fingerprints per day and table, added up over the shards.
 
@@ -51,16 +53,18 @@ def target_sums(
         PipelineError: any shard's count failed; there is no partial answer.
     """
     values = scope_values(customer, profiles, window)
-    per_table = {t.table: _table_sums(clickhouse, t, columns[t.table], values) for t in dataset.targets}
+    per_table = {
+        t.table: _table_sums(clickhouse, t, _fingerprint(t, columns, fingerprints), values) for t in dataset.targets
+    }
     return {d: {t: found.get(d, TableSum()) for t, found in per_table.items()} for d in window.days}
 
 
 def _table_sums(
-    clickhouse: ClickHouse, target: Target, columns: Mapping[str, str], values: Mapping[str, Any]
+    clickhouse: ClickHouse, target: Target, fingerprint: str, values: Mapping[str, Any]
 ) -> dict[date, TableSum]:
     sql = _PER_DAY.format(
         day=target.day_column,
-        fingerprint=clickhouse_fingerprint(compared(target, columns)),
+        fingerprint=fingerprint,
         table=target.table,
         scope=window_scope(target),
     )
@@ -69,6 +73,10 @@ def _table_sums(
         for day, rows, fingerprint in shard.query(sql, values):
             sums[day] = sums.get(day, TableSum()) + TableSum(int(rows), int(fingerprint))
     return sums
+
+
+def _fingerprint(target: Target, columns: Mapping[str, Mapping[str, str]], is_wanted: bool) -> str:
+    return clickhouse_fingerprint(compared(target, columns[target.table])) if is_wanted else "0"
 
 
 def future_rows(

@@ -1,0 +1,63 @@
+"""Step 2: delete what is older than the marker, on every shard, and prove that nothing of it is left."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backfill_pipeline.domain.deletes import Delete
+from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.records import DeletedTable, Deletion, Inspection
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores import mutations
+from backfill_pipeline.stores.clickhouse import ShardStore
+
+Work = list[tuple[ShardStore, Delete]]
+
+
+def delete(systems: Systems, inspection: Inspection) -> Deletion:
+    """One statement per table and shard for the whole window; from its submission to a verdict the window is emptied.
+
+    Raises:
+        PipelineError: a delete failed or is not done in time, with the mutation's id and how to kill it.
+    """
+    started = time.monotonic()
+    attempt, shards = inspection.attempt, systems.clickhouse.shards
+    work = [(s, d) for d in inspection.plan.deletes for s in shards]
+    with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, work):
+        before = [mutations.survivors(s, d) for s, d in work]
+        systems.ledger.check_held(attempt)
+        systems.ledger.mark_delete_submitted(attempt)
+        for shard, statement in work:
+            mutations.submit(shard, statement, method=systems.clickhouse.address.delete, sleep=systems.sleep)
+        done = [_proved(systems, s, d, rows) for (s, d), rows in zip(work, before, strict=True)]
+    return Deletion(tuple(done), time.monotonic() - started)
+
+
+def _proved(systems: Systems, shard: ShardStore, statement: Delete, rows: int) -> DeletedTable:
+    mutation_id, inactive = mutations.wait(
+        shard, statement, deadline_seconds=systems.limits.delete_deadline_seconds, sleep=systems.sleep
+    )
+    systems.log(f"deleted {rows:,} rows of {statement.table} on shard {shard.number}; 0 are left ({mutation_id})")
+    return DeletedTable(shard.number, statement.table, mutation_id, rows, inactive)
+
+
+@contextmanager
+def _killed_on_cancel(systems: Systems, work: Work) -> Iterator[None]:
+    """A cancelled run asks for its mutations to be killed, or says which ones go on (trap D8)."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        for shard, statement in work:
+            _kill(systems, shard, statement)
+        raise
+
+
+def _kill(systems: Systems, shard: ShardStore, statement: Delete) -> None:
+    try:
+        if mutations.kill(shard, statement):
+            systems.log(f"cancelled: asked {shard} to kill the delete of {statement.table}")
+    except PipelineError as error:
+        systems.log(f"cancelled: the delete of {statement.table} on {shard} may go on: {error}")

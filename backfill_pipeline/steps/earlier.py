@@ -1,0 +1,93 @@
+"""What earlier attempts on the same days left behind is ended before anything is deleted (traps D16, T3).
+
+A run that was killed may have left a Job and workflows at work. They are ours by the ledger, and the lease that this
+attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from backfill_pipeline.clients.temporal import Found
+from backfill_pipeline.domain import naming
+from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.plans import Attempt
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+
+CLOSE_DEADLINE_SECONDS = 90
+
+
+def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
+    """Return when no Job or workflow of an earlier attempt on these days can write any more.
+
+    Raises:
+        Refused: an open workflow of the same customer and range is not ours.
+        PipelineError: RETRY, one of ours does not close in time.
+    """
+    earlier = systems.ledger.unended(claim)
+    for attempt in earlier:
+        systems.log(f"ending what {attempt} left")
+        systems.launcher.cancel(_job_name(attempt))
+    _close_workflows(systems, claim, {a.attempt_id for a in earlier})
+    _wait_for_zombies(systems, claim, earlier)
+    for attempt in earlier:
+        systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
+        systems.ledger.mark_ended(attempt)
+
+
+def _job_name(attempt: Attempt) -> str:
+    return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
+
+
+def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
+    workflow_type = DATASETS[claim.dataset].workflow_type
+    end = systems.clock() + CLOSE_DEADLINE_SECONDS
+    while still_open := systems.temporal.open_on(workflow_type, claim.customer, claim.window):
+        _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
+        if systems.clock() > end:
+            raise _does_not_close(claim, still_open)
+        for found in still_open:
+            systems.temporal.cancel(found.workflow_id)
+        systems.sleep(0.5)
+
+
+def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]) -> None:
+    """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
+    workflow_type = DATASETS[claim.dataset].workflow_type
+    for attempt in earlier:
+        for found in systems.temporal.of_attempt(workflow_type, attempt.customer, attempt.window, attempt.attempt_id):
+            _wait_for_zombie(systems, found)
+
+
+def _wait_for_zombie(systems: Systems, found: Found) -> None:
+    if not (found.state.may_leave_an_activity and found.closed_at):
+        return
+    safe = found.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
+    left = (safe - datetime.now(UTC)).total_seconds()
+    if left > 0:
+        systems.log(
+            f"{found.workflow_id} closed as {found.state}; its activity may write for {left:.0f} s more: waiting"
+        )
+        systems.sleep(left)
+
+
+def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:
+    if foreign:
+        raise Refused(
+            "A workflow of the same customer and range is open and not ours",
+            where=f"{claim.customer} on {claim.cluster}, {claim.window}",
+            why=", ".join(f"{f.workflow_id} [{f.input.start_time}, {f.input.end_time})" for f in foreign),
+            next_step="wait until it has closed, or cancel it in Temporal, then rerun",
+        )
+
+
+def _does_not_close(claim: Claim, still_open: Iterable[Found]) -> PipelineError:
+    return PipelineError(
+        "A workflow of an earlier attempt does not close",
+        where=f"{claim.customer} on {claim.cluster}, {claim.window}",
+        why=", ".join(f.workflow_id for f in still_open) + f" is open {CLOSE_DEADLINE_SECONDS} s after its cancel",
+        next_step="terminate it in Temporal's UI, then rerun",
+        kind=Kind.RETRY,
+    )

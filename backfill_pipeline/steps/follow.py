@@ -1,0 +1,177 @@
+"""Step 4: follow the Job and its executions until all have closed; progress goes to the run's log.
+
+A dropped connection is no failure. How they ended is written down, not judged: the verdict comes from counting.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
+from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
+from backfill_pipeline.domain.contracts import execution_from_line
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.progress import ProgressLog
+from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, Launched
+from backfill_pipeline.steps.systems import Systems
+
+CANCEL_SECONDS = 15
+VISIBLE_SECONDS = 10  # a workflow started a moment ago may not be listed yet
+
+
+@dataclass
+class Watched:
+    """What is known so far: workflow id -> profile, and the last status of each."""
+
+    profiles: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
+    job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
+
+    @property
+    def is_over(self) -> bool:
+        open_ones = [i for i in self.profiles if not _is_closed(self.statuses.get(i))]
+        return self.job.state.is_over and not open_ones
+
+
+def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
+    """Poll until the Job and every execution are over.
+
+    Raises:
+        PipelineError: RETRY, not over at the deadline; what goes on is named.
+    """
+    started = time.monotonic()
+    watched = Watched()
+    with (
+        holding(systems, inspection.attempt, "follow", inspection.launched_by),
+        _ended_on_cancel(systems, inspection, launched, watched),
+    ):
+        _until_over(systems, inspection, launched, watched)
+        systems.ledger.mark_ended(inspection.attempt)
+    return Followed(_ends(watched), _problems(systems, inspection, launched, watched), time.monotonic() - started)
+
+
+def _until_over(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
+    end = systems.clock() + systems.limits.follow_deadline_seconds
+    progress = ProgressLog(systems.log, systems.clock)
+    while not _looked(systems, inspection, launched, watched):
+        progress.tell(watched.statuses.values())
+        if systems.clock() > end:
+            raise _not_over(systems, inspection, watched)
+        systems.sleep(systems.limits.poll_seconds)
+    progress.tell(watched.statuses.values(), is_last=True)
+
+
+def _looked(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> bool:
+    """One look at everything; True when all is over. Temporal away means: ask again."""
+    watched.job = systems.launcher.status(launched.job_name)
+    if watched.job.state is JobState.PENDING:
+        systems.launcher.ensure(inspection.plan.launch)
+    watched.profiles.update(_from_log(systems, launched.job_name))
+    try:
+        if watched.job.state.is_over and len(watched.profiles) < len(inspection.attempt.profiles):
+            watched.profiles.update(_from_input(systems, inspection))
+        for workflow_id in watched.profiles:
+            if not _is_closed(watched.statuses.get(workflow_id)):
+                watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
+    except PipelineError as error:
+        if error.kind not in (Kind.UNREACHABLE, Kind.RETRY):
+            raise
+        systems.log(f"asking again: {error}")
+        return False
+    return watched.is_over
+
+
+def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:
+    found = (execution_from_line(line) for line in systems.launcher.log(job_name))
+    return {e.workflow_id: e.profile for e in found if e}
+
+
+def _from_input(systems: Systems, inspection: Inspection) -> Mapping[str, str]:
+    """The fall-back when log lines are missing (trap K4); a failed Job may have started fewer, so it is bounded."""
+    attempt = inspection.attempt
+    workflow_type = DATASETS[attempt.dataset].workflow_type
+    end = systems.clock() + VISIBLE_SECONDS
+    while True:
+        found = systems.temporal.of_attempt(workflow_type, attempt.customer, attempt.window, attempt.attempt_id)
+        if len(found) >= len(attempt.profiles) or systems.clock() > end:
+            return {f.workflow_id: f.input.profile_id for f in found}
+        systems.sleep(1)
+
+
+def _is_closed(status: WorkflowStatus | None) -> bool:
+    return status is not None and status.state is not WorkflowState.RUNNING
+
+
+def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
+    ends = []
+    for workflow_id, profile in sorted(watched.profiles.items(), key=lambda item: item[1]):
+        status = watched.statuses[workflow_id]
+        done = status.progress.done if status.progress else None
+        ends.append(ExecutionEnd(workflow_id, profile, status.state, done, status.failure))
+    return tuple(ends)
+
+
+def _problems(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> tuple[str, ...]:
+    problems = []
+    if watched.job.state is not JobState.SUCCEEDED:
+        lines = tail(list(systems.launcher.log(launched.job_name)))
+        problems.append(f"Job {launched.job_name} {watched.job.state}: {watched.job.reason}; its log ends: {lines}")
+    for status in watched.statuses.values():
+        if status.state is not WorkflowState.COMPLETED:
+            problems.append(f"workflow {status.workflow_id} {status.state}: {status.failure or 'no reason given'}")
+    missing = sorted(set(inspection.attempt.profiles) - set(watched.profiles.values()))
+    problems += [f"no execution was started for profile {p}" for p in missing]
+    return tuple(problems)
+
+
+@contextmanager
+def _ended_on_cancel(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> Iterator[None]:
+    """Cancelling the run cancels Job and workflows, or says what goes on; the window stays emptied."""
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        systems.log(f"cancelled: ending {launched.job_name} and its workflows; the window stays emptied")
+        try:
+            _end_all(systems, launched, watched)
+            systems.ledger.mark_ended(inspection.attempt)
+        except PipelineError as error:
+            systems.log(f"cancelled, but something may go on until the next run ends it: {error}")
+        raise
+
+
+def _end_all(systems: Systems, launched: Launched, watched: Watched) -> None:
+    systems.launcher.cancel(launched.job_name, deadline_seconds=CANCEL_SECONDS)
+    watched.profiles.update(_from_log(systems, launched.job_name))
+    for workflow_id in watched.profiles:
+        systems.temporal.cancel(workflow_id)
+    end = systems.clock() + CANCEL_SECONDS
+    while not all(_is_closed(systems.temporal.status(i)) for i in watched.profiles):
+        if systems.clock() > end:
+            raise _open_after_cancel(watched)
+        systems.sleep(0.2)
+
+
+def _open_after_cancel(watched: Watched) -> PipelineError:
+    return PipelineError(
+        "Workflows are open after their cancel",
+        where=", ".join(watched.profiles),
+        why=f"not closed within {CANCEL_SECONDS} s",
+        next_step="the next run on these days ends them before it deletes",
+        kind=Kind.RETRY,
+    )
+
+
+def _not_over(systems: Systems, inspection: Inspection, watched: Watched) -> PipelineError:
+    going_on = [i for i in watched.profiles if not _is_closed(watched.statuses.get(i))]
+    return PipelineError(
+        "The window was not over at its deadline",
+        where=str(inspection.attempt),
+        why=f"Job {watched.job.state}, open workflows: {', '.join(going_on) or 'none known'}",
+        next_step="they go on; a rerun ends them before it deletes. Use fewer days, or raise follow_deadline_seconds",
+        kind=Kind.RETRY,
+    )

@@ -1,0 +1,115 @@
+"""Step 1: may this window be rebuilt, and by which plan? Nothing of the target is touched here."""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.guards import GuardLimits, Signals, refusals, window_refusals
+from backfill_pipeline.domain.plans import Attempt, Plan, plan_window
+from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.steps.earlier import end_earlier_attempts
+from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.records import Inspection
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+from backfill_pipeline.stores.source import source_sums
+from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blocks, target_sums
+
+
+def inspect(systems: Systems, claim: Claim, *, launched_by: str, is_approved: bool = False) -> Inspection:
+    """Take the lease, end what earlier attempts left, count both sides, judge, and draw the plan.
+
+    Raises:
+        Refused: with every reason; or the lease is another attempt's.
+        PipelineError: a system is away (with its address), or a table or column is missing.
+    """
+    started = time.monotonic()
+    limits = guard_limits(systems, is_approved)
+    _refuse(claim, window_refusals(claim.window, systems.today(), limits))
+    systems.temporal.check()
+    attempt, schemas = _claimed(systems, claim)
+    with holding(systems, attempt, "inspect", launched_by):
+        end_earlier_attempts(systems, claim)
+        signals, uncovered = _gathered(systems, claim, schemas)
+        _refuse(claim, refusals(signals, limits))
+        assert signals.source is not None
+        assert signals.target is not None
+        return Inspection(
+            attempt=attempt,
+            plan=plan(systems, attempt),
+            launched_by=launched_by,
+            source=signals.source,
+            target=signals.target,
+            uncovered=uncovered,
+            seconds=time.monotonic() - started,
+        )
+
+
+def guard_limits(systems: Systems, is_approved: bool) -> GuardLimits:
+    limits, clickhouse = systems.limits, systems.clickhouse.address
+    return GuardLimits(
+        max_window_days=limits.max_window_days,
+        max_rows_without_approval=limits.max_rows_without_approval,
+        min_source_ratio=limits.min_source_ratio,
+        known_views=tuple(clickhouse.known_views),
+        is_approved=is_approved,
+        is_alter=clickhouse.delete == "alter",
+    )
+
+
+def columns_of(schemas: Sequence[TableSchema]) -> Mapping[str, Mapping[str, str]]:
+    """Per table the columns that every shard has."""
+    tables = {s.table for s in schemas}
+    return {t: _common([s for s in schemas if s.table == t]) for t in tables}
+
+
+def _common(schemas: Sequence[TableSchema]) -> dict[str, str]:
+    return {n: k for n, k in schemas[0].columns.items() if all(n in s.columns for s in schemas)}
+
+
+def plan(systems: Systems, attempt: Attempt) -> Plan:
+    limits = systems.limits
+    return plan_window(attempt, max_days=limits.max_window_days, job_deadline_seconds=limits.job_deadline_seconds)
+
+
+def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
+    """The lease, and the marker drawn from ClickHouse's clock at the coarsest version column's precision."""
+    dataset = DATASETS[claim.dataset]
+    schemas = systems.clickhouse.schemas([t.table for t in dataset.targets])
+    now = systems.clickhouse.now()
+    fence = systems.ledger.take(claim)
+    skew = timedelta(seconds=systems.limits.clock_skew_seconds)
+    scale = min((s.version_scale for s in schemas if s.version_scale is not None), default=0)
+    return systems.ledger.draw(claim, fence, server_now=now, skew=skew, scale=scale), schemas
+
+
+def _gathered(systems: Systems, claim: Claim, schemas: tuple[TableSchema, ...]) -> tuple[Signals, Mapping[str, int]]:
+    dataset, columns = DATASETS[claim.dataset], columns_of(schemas)
+    who = (dataset, claim.customer, claim.profiles, claim.window)
+    source, uncovered = source_sums(systems.postgres, *who, columns, fingerprints=False)
+    skew = timedelta(seconds=systems.limits.clock_skew_seconds)
+    signals = Signals(
+        dataset=dataset,
+        customer=claim.customer,
+        window=claim.window,
+        today=systems.today(),
+        source=source,
+        target=target_sums(systems.clickhouse, *who, columns, fingerprints=False),
+        schemas=schemas,
+        future_rows=future_rows(systems.clickhouse, *who, now=systems.clickhouse.now(), skew=skew),
+        queued_blocks=queued_blocks(systems.clickhouse, dataset),
+        dead_shards=dead_shards(systems.clickhouse),
+    )
+    return signals, uncovered
+
+
+def _refuse(claim: Claim, reasons: Sequence[str]) -> None:
+    if reasons:
+        raise Refused(
+            f"The window is refused; nothing was touched. {len(reasons)} reason{'s' * (len(reasons) > 1)}",
+            where=f"{claim.dataset} of {claim.customer} on {claim.cluster}, {claim.window}",
+            why="; ".join(reasons),
+            next_step="mend the cause; what is meant so can be asked for by name with the run tag `approved`",
+        )

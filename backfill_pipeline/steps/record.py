@@ -1,0 +1,47 @@
+"""Step 5: count again, judge each day, write the audit row, give the lease back."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched, Recorded, Verification
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.steps.verify import find_doubled, verify
+
+
+def record(
+    systems: Systems, inspection: Inspection, deletion: Deletion, launched: Launched, followed: Followed
+) -> Recorded:
+    """A verdict for every day, from counts that are read now; the attempt is closed and its days are free again.
+
+    Raises:
+        PipelineError: a side can't be read: the window stays emptied.
+    """
+    started, attempt = time.monotonic(), inspection.attempt
+    who = (attempt.dataset, attempt.customer, attempt.profiles, attempt.window)
+    with holding(systems, attempt, "record", inspection.launched_by):
+        verification = verify(systems, *who)
+        doubled = find_doubled(systems, *who)
+        outcome = "partly" if verification.bad else "done"
+        proof = _proof(inspection, deletion, launched, followed, verification)
+        systems.ledger.check_held(attempt)
+        audit_hash = systems.ledger.audit(attempt, outcome, inspection.launched_by, proof)
+        systems.ledger.close(attempt)
+        systems.ledger.release(attempt.attempt_id, attempt.fence)
+    return Recorded(verification, doubled, audit_hash, time.monotonic() - started)
+
+
+def _proof(
+    inspection: Inspection, deletion: Deletion, launched: Launched, followed: Followed, verification: Verification
+) -> Mapping[str, Any]:
+    return {
+        "deleted": [vars(d) for d in deletion.deleted],
+        "job": launched.job_name,
+        "executions": [vars(e) for e in followed.executions],
+        "problems": list(followed.problems),
+        "days": {str(d.day): {"verdict": d.verdict, "reasons": list(d.reasons)} for d in verification.days},
+        "rows": {str(d.day): {t: s.rows for t, s in (d.target or {}).items()} for d in verification.days},
+        "uncovered": dict(verification.uncovered),
+        "seconds": {"inspect": inspection.seconds, "delete": deletion.seconds, "follow": followed.seconds},
+    }

@@ -1,0 +1,90 @@
+"""What each step proved. Small, typed, written to PostgreSQL as JSON before the next step begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from backfill_pipeline.domain.plans import Attempt, Plan
+from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, TableSum
+
+DayTables = Mapping[date, Mapping[str, TableSum]]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Counts before anything was touched, and the plan. uncovered: the customer's rows in no window, by class."""
+
+    attempt: Attempt
+    plan: Plan
+    launched_by: str
+    source: DayTables
+    target: DayTables
+    uncovered: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DeletedTable:
+    shard: int
+    table: str
+    mutation_id: str | None
+    rows: int
+    inactive_replicas: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Every delete is done and 0 survivors were counted; rows: what each predicate matched before."""
+
+    deleted: tuple[DeletedTable, ...]
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        return sum(d.rows for d in self.deleted)
+
+
+@dataclass(frozen=True)
+class Launched:
+    job_name: str
+    adopted: bool
+    log: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ExecutionEnd:
+    workflow_id: str
+    profile: str
+    state: str
+    reindexed: int | None
+    failure: str
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How the Job and its executions ended. problems: what went wrong, in words; the verdict comes from counting."""
+
+    executions: tuple[ExecutionEnd, ...]
+    problems: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Both sides counted again, and a verdict for every day."""
+
+    days: tuple[DayVerdict, ...]
+    uncovered: Mapping[str, int]
+
+    @property
+    def bad(self) -> tuple[DayVerdict, ...]:
+        return tuple(d for d in self.days if not d.verdict.is_good)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    verification: Verification
+    doubled: tuple[Doubled, ...]
+    audit_hash: str
+    seconds: float

@@ -1,0 +1,71 @@
+"""The systems of one cluster as the steps use them; clock, sleep and log are arguments so that tests own them."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from backfill_pipeline.clients.launcher import Launcher
+from backfill_pipeline.clients.local_jobs import LocalJobs
+from backfill_pipeline.clients.temporal import Temporal
+from backfill_pipeline.config import ENV_CONFIG, Cluster, Config, Limits, required
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.postgres import Postgres
+
+ENV_CLUSTER = "BACKFILL_CLUSTER"
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True)
+class Systems:
+    cluster: Cluster
+    limits: Limits
+    postgres: Postgres
+    clickhouse: ClickHouse
+    temporal: Temporal
+    launcher: Launcher
+    ledger: Ledger
+    log: Callable[[str], None] = field(default=print)
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    today: Callable[[], date] = _today
+
+    def close(self) -> None:
+        self.temporal.close()
+        self.clickhouse.close()
+
+
+def open_systems(config: Config, cluster_name: str, log: Callable[[str], None]) -> Systems:
+    """Stores and clients of a cluster; nothing is connected before it is used.
+
+    Raises:
+        ConfigError: the configuration gives no address for one of them.
+    """
+    cluster = config.cluster(cluster_name)
+    return Systems(
+        cluster=cluster,
+        limits=config.limits,
+        postgres=Postgres(required(cluster.postgres, cluster_name, "postgres")),
+        clickhouse=ClickHouse(required(cluster.clickhouse, cluster_name, "clickhouse")),
+        temporal=Temporal(required(cluster.temporal, cluster_name, "temporal")),
+        launcher=_launcher(cluster),
+        ledger=open_ledger(config),
+        log=log,
+    )
+
+
+def open_ledger(config: Config) -> Ledger:
+    return Ledger(Postgres(required(config.ledger, "", "ledger")), lease_seconds=config.limits.lease_seconds)
+
+
+def _launcher(cluster: Cluster) -> Launcher:
+    return LocalJobs(cluster.launcher.manifests, cluster.launcher.jobs / cluster.name, _job_environment(cluster))
+
+
+def _job_environment(cluster: Cluster) -> Mapping[str, str]:
+    return {ENV_CLUSTER: cluster.name, ENV_CONFIG: os.environ.get(ENV_CONFIG, "")}
