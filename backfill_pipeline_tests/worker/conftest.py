@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.config import PostgresAddress, TemporalAddress
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline_tests.worker import servers, targets
 
@@ -49,3 +49,9 @@ def _empty(ports: list[int]) -> Iterator[ClickHouse]:
     targets.create(clickhouse)
     yield clickhouse
     clickhouse.close()
+
+
+@pytest.fixture(scope="module")  # of its own: a worker would carry out what other files' tests left open
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalAddress]:
+    with servers.temporal(tmp_path_factory.mktemp("temporal")) as address:
+        yield address

