@@ -1,5 +1,6 @@
 """The configuration of the embedded stack: what a file leaves out is embedded, what it gives is left alone."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from backfill_pipeline.stack.postgres import USER
 from backfill_pipeline.stack.processes import PROJECT
 
 PARTS = frozenset({"postgres", "gateways", "temporal", "workers", "dagster"})
+LONGEST_DATABASE_NAME = 63
 FIRST_DAY = "2026-01-01"
 WINDOW_DAYS = 10
 HEADER = "# Written by the stack at each of its starts: changes are lost. Give it a file of your own instead.\n"
@@ -71,7 +73,9 @@ def temporal_name(cluster: str) -> str:
 
 
 def source_database(cluster: str) -> str:
-    return f"source_{cluster}"
+    """PostgreSQL cuts a longer name without a word, and two clusters would share a database."""
+    fits = len(cluster) <= LONGEST_DATABASE_NAME - len("source_")
+    return f"source_{cluster if fits else hashlib.sha256(cluster.encode()).hexdigest()[:40]}"
 
 
 def made_up(clusters: Sequence[StackCluster]) -> Config:

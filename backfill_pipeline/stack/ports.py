@@ -3,7 +3,6 @@
 import random
 import socket
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 
 from backfill_pipeline.domain.errors import PipelineError
 
@@ -19,13 +18,21 @@ def choose_ports(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int
     Raises:
         PipelineError: no port of the range is free.
     """
-    with ExitStack() as held:  # held till all are chosen, so that no two names get the same one
-        return {name: _first_free(_candidates(kept.get(name)), held) for name in names}
+    chosen: dict[str, int] = {}
+    for name in names:
+        chosen[name] = _first_free(_candidates(kept.get(name)), set(chosen.values()))
+    return chosen
 
 
 def is_free(port: int) -> bool:
-    with ExitStack() as held:
-        return _hold(port, held)
+    """Binds as servers do, so a port whose last connections are in TIME_WAIT counts as free."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _candidates(kept: int | None) -> list[int]:
@@ -33,9 +40,9 @@ def _candidates(kept: int | None) -> list[int]:
     return drawn if kept is None else [kept, *drawn]
 
 
-def _first_free(candidates: list[int], held: ExitStack) -> int:
+def _first_free(candidates: list[int], taken: set[int]) -> int:
     for port in candidates:
-        if _hold(port, held):
+        if port not in taken and is_free(port):
             return port
     raise PipelineError(
         "No free port for a part of the stack",
@@ -43,16 +50,3 @@ def _first_free(candidates: list[int], held: ExitStack) -> int:
         why=f"{TRIES} ports were tried and all are taken",
         next_step="end what listens there (`ss -ltnp`) and start again",
     )
-
-
-def _hold(port: int, held: ExitStack) -> bool:
-    """Binds as servers do, so a port whose last connections are in TIME_WAIT counts as free."""
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        holder.bind((LOOPBACK, port))
-    except OSError:
-        holder.close()
-        return False
-    held.enter_context(holder)
-    return True

@@ -149,7 +149,7 @@ def end_strangers(processes: Iterable[psutil.Process], seconds: float = 15) -> l
     """Ends processes that are not our children (left by a supervisor that was killed); their pids."""
     found = list(processes)
     for process in found:
-        _ask(process, signal.SIGINT if process.name().startswith("postgres") else signal.SIGTERM)
+        _ask_to_end(process)
     _, alive = psutil.wait_procs(found, timeout=seconds)
     for process in alive:
         _ask(process, signal.SIGKILL)
@@ -167,6 +167,14 @@ def _carries(process: psutil.Process, stack_id: str) -> bool:
         return bool(process.environ().get(ENV_STACK_ID) == stack_id and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, OSError):
         return False  # another user's, or gone in the meantime
+
+
+def _ask_to_end(process: psutil.Process) -> None:
+    """PostgreSQL takes SIGTERM as: wait until the last client has left."""
+    try:
+        _ask(process, signal.SIGINT if process.name().startswith("postgres") else signal.SIGTERM)
+    except psutil.NoSuchProcess:
+        return
 
 
 def _ask(process: psutil.Process, number: signal.Signals) -> None:

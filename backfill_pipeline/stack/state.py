@@ -11,6 +11,7 @@ from backfill_pipeline.config import ENV_CONFIG
 from backfill_pipeline.stack.password import ENV_PASSWORD, ensure_password
 
 FILE = "stack.json"
+CLOCK_STEP_SECONDS = 2.0  # a start time is counted from the boot, which moves when the clock is set
 # What the root dagster.yaml asks for; set by hand, they name a Dagster storage of your own.
 ENV_STORAGE = "DAGSTER_PG_HOST"
 
@@ -41,7 +42,10 @@ class ProcessId(Model):
         """The process itself, None if it has ended."""
         try:
             process = psutil.Process(self.pid)
-            alive = process.create_time() == self.started and process.status() != psutil.STATUS_ZOMBIE
+            alive = (
+                abs(process.create_time() - self.started) < CLOCK_STEP_SECONDS
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
         except psutil.NoSuchProcess:
             return None
         return process if alive else None

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
+
+import psutil
 
 from backfill_pipeline.config import Config, load
 from backfill_pipeline.domain.errors import PipelineError, Refused
@@ -49,6 +51,14 @@ STOP_SECONDS = 150  # more than the sum of what all layers may take
 LOCK_SECONDS = 2.0
 
 
+Say = Callable[[str], None]
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
+
+
+def _nothing(line: str) -> None:
+    """For callers who want no progress."""
+
+
 class AlreadyRunning(Refused):
     """Another supervisor holds this folder; `state` is what it says, None while it still starts."""
 
@@ -64,6 +74,7 @@ class Stack:
         config: a configuration file of your own instead; what it gives an address for is not started.
         parts: those of `PARTS` that may be started; the others' addresses are left out of the configuration.
         definitions: the module that Dagster's code server loads.
+        progress: told what happens, a line each, unless `start` is given another.
     """
 
     def __init__(
@@ -74,9 +85,10 @@ class Stack:
         config: Path | None = None,
         parts: Collection[str] = PARTS,
         definitions: str = DEFINITIONS,
+        progress: Say = _nothing,
     ) -> None:
         self._folder, self._config, self._parts = folder.resolve(), config, _known(parts)
-        self._clusters, self._definitions = clusters, definitions
+        self._clusters, self._definitions, self._say = clusters, definitions, progress
         self._lock: IO[str] | None = None
         self._watch: Watch | None = None
         self._state: StackState | None = None
@@ -86,11 +98,11 @@ class Stack:
         assert self._state is not None, "the stack has not been started"
         return self._state
 
-    def start(self, progress: Callable[[str], None] = print) -> StackState:
+    def start(self, progress: Say | None = None) -> StackState:
         """Starts all parts and waits until each has answered.
 
         Args:
-            progress: told what happens, a line each; later also about restarts.
+            progress: told what happens, a line each, for as long as the stack runs.
 
         Raises:
             AlreadyRunning: a stack runs in this folder.
@@ -98,7 +110,7 @@ class Stack:
         """
         self._lock = _locked(self._folder)
         try:
-            self._prepare(progress)
+            self._prepare(progress or self._say)
             self._wait_until_started()
         except BaseException:
             self.stop()
@@ -123,12 +135,10 @@ class Stack:
                 self._lock.close()
                 self._lock = None
 
-    def run_forever(
-        self, started: Callable[[StackState], None] | None = None, progress: Callable[[str], None] = print
-    ) -> None:
+    def run_forever(self, started: Callable[[StackState], None] | None = None, progress: Say = print) -> None:
         """Starts, calls `started`, and stays until Ctrl-C or SIGTERM, then stops all. Call it from the main thread."""
         try:
-            with _sigterm_as_interrupt():
+            with _ends_as_interrupt():
                 state = self.start(progress)
                 try:
                     if started:
@@ -147,10 +157,10 @@ class Stack:
             raise self._watch.failure or RuntimeError("the stack was stopped")
 
     def __enter__(self) -> StackState:
-        self._until_exit = _sigterm_as_interrupt()
+        self._until_exit = _ends_as_interrupt()
         self._until_exit.__enter__()
         try:
-            return self.start(progress=lambda line: None)
+            return self.start()
         except BaseException:
             self._until_exit.__exit__(None, None, None)
             raise
@@ -161,7 +171,7 @@ class Stack:
         self.stop()
         self._until_exit.__exit__(None, None, None)
 
-    def _prepare(self, progress: Callable[[str], None]) -> None:
+    def _prepare(self, progress: Say) -> None:
         last = last_state(self._folder)
         if last:
             _end_orphans(last, progress)
@@ -210,8 +220,8 @@ class Stack:
 
     def _end_left_over(self) -> None:
         """What our children started in sessions of their own, such as Jobs."""
-        end_strangers(marked_with(self.state.id))
-        left = marked_with(self.state.id)
+        end_strangers(_left_over(self.state))
+        left = _left_over(self.state)
         if left:
             raise _not_ended([p.pid for p in left])
 
@@ -279,25 +289,26 @@ def _temporal_state(cluster: str, here: dict[str, HostPort]) -> TemporalState:
     return TemporalState(address=str(here[name]), ui=f"http://{here[f'{name}-ui']}")
 
 
-def _end_orphans(last: StackState, progress: Callable[[str], None]) -> None:
-    """Processes of a supervisor that was killed: those it wrote down, and those that carry the stack's id."""
-    recorded = [p for p in (i.process() for i in last.processes.values()) if p]
-    ended = end_strangers({p.pid: p for p in [*recorded, *marked_with(last.id)]}.values())
+def _end_orphans(last: StackState, progress: Say) -> None:
+    ended = end_strangers(_left_over(last))
     if ended:
         progress(f"ended {len(ended)} processes that a killed supervisor had left: {', '.join(map(str, ended))}")
 
 
+def _left_over(state: StackState) -> list[psutil.Process]:
+    """What was written down, and what carries the stack's id (PostgreSQL wipes its environment, so it takes both)."""
+    recorded = [p for p in (i.process() for i in state.processes.values()) if p]
+    return list({p.pid: p for p in [*recorded, *marked_with(state.id)]}.values())
+
+
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the main thread as Ctrl-C does; in another thread it is left alone."""
+def _ends_as_interrupt() -> Iterator[None]:
+    """SIGTERM, and a terminal that is closed, end the main thread as Ctrl-C does; other threads are left alone."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with _handled_by(_interrupt, signal.SIGTERM, signal.SIGHUP):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -309,12 +320,18 @@ def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    with _handled_by(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    previous = {n: signal.signal(n, handler) for n in numbers}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)
 
 
 def _too_slow(state: StackState) -> PipelineError:

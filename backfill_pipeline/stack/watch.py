@@ -71,8 +71,7 @@ class Watch:
         except BaseException as error:  # whatever it was, the children must be ended, and the caller told
             self.failure = error
         finally:
-            self._end_all()
-            self.ended.set()
+            self._end_all_and_say_so()
 
     def _tick(self) -> None:
         for slot in self._slots.values():
@@ -116,6 +115,7 @@ class Watch:
         slot.ready = slot.ever_ready = True
         done = "done" if slot.process.runs_once else "ready"
         self.say(f"{slot.process.name}: {done} after {child.seconds_alive():.1f} s")
+        self._report()
 
     def _lost(self, slot: Slot, child: Child, why: str) -> None:
         """Ends what it left behind, then: fails a first start, or sets the time of the next try."""
@@ -131,10 +131,20 @@ class Watch:
         self._make_steps_due(slot.process.name)
 
     def _make_steps_due(self, restarted: str) -> None:
-        for slot in self._slots.values():
-            if restarted in slot.process.again_after and slot.ready:
+        """A step that is due again waits for the part that was lost; that part no longer waits for the step."""
+        for name, slot in self._slots.items():
+            if restarted in slot.process.again_after:
                 slot.child, slot.ready = None, False
                 slot.waits_for = {*slot.process.after, restarted}
+                self._slots[restarted].waits_for.discard(name)
+
+    def _end_all_and_say_so(self) -> None:
+        try:
+            self._end_all()
+        except BaseException as error:
+            self.failure = self.failure or error
+        finally:
+            self.ended.set()
 
     def _end_all(self) -> None:
         """Those that nobody needs any more first: a layer ends together, then what it stood on."""
@@ -146,7 +156,7 @@ class Watch:
         self.changed({}, self._restarts())
 
     def _report(self) -> None:
-        children = {name: slot.child.id for name, slot in self._slots.items() if slot.child}
+        children = {n: s.child.id for n, s in self._slots.items() if s.child and s.child.exit_code() is None}
         self.changed(children, self._restarts())
 
     def _restarts(self) -> dict[str, int]:
