@@ -150,10 +150,15 @@ class Watch:
         """Those that nobody needs any more first: a layer ends together, then what it stood on."""
         alive = {name: s.child for name, s in self._slots.items() if s.child and not s.child.group_is_gone()}
         while alive:
-            needed = {name for slot in alive for name in self._slots[slot].process.after}
+            needed = {name for user in alive for name in self._stands_on(user)}
             layer = [name for name in alive if name not in needed]
             end([alive.pop(name) for name in layer])
         self.changed({}, self._restarts())
+
+    def _stands_on(self, name: str) -> set[str]:
+        """Through steps that are long done, too: the database under the `databases` that a worker waited for."""
+        direct = set(self._slots[name].process.after)
+        return direct.union(*(self._stands_on(other) for other in direct))
 
     def _report(self) -> None:
         children = {n: s.child.id for n, s in self._slots.items() if s.child and s.child.exit_code() is None}

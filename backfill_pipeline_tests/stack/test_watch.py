@@ -157,9 +157,10 @@ def test_a_database_is_never_stopped_under_those_who_still_write(running: Callab
     )
     plan = [
         python(name, tells.format(journal=str(journal), name=name), tmp_path, after=after)
-        for name, after in (("database", ()), ("worker", ("database",)), ("daemon", ("worker",)))
+        for name, after in (("database", ()), ("worker", ("tables",)), ("daemon", ("worker",)))
     ]
-    run = started(running(*plan))
+    step_between = python("tables", "", tmp_path, ready=Finishes(), after=("database",))
+    run = started(running(*plan, step_between))
     run.watch.stop()
     assert run.watch.ended.wait(10)
     assert journal.read_text().split() == ["daemon", "worker", "database"]
