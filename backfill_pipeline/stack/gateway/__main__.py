@@ -36,10 +36,10 @@ class _Server(uvicorn.Server):
 
 
 class _NoUnfinished(logging.Filter):
-    """A response left unfinished is how a client is told of an error in mid-stream: no news."""
+    """An unfinished response tells of an error in mid-stream, and one not begun has lost its client: no news."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "without completing response" not in record.getMessage()
+        return not record.getMessage().startswith("ASGI callable returned without")
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """The routes, and the hand-over from the event loop to the worker threads."""
 
 import asyncio
-import logging
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
@@ -13,10 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from backfill_pipeline.stack.gateway.compression import decoder
 from backfill_pipeline.stack.gateway.exchange import Exchange
-from backfill_pipeline.stack.gateway.request import Form, ask_of
+from backfill_pipeline.stack.gateway.request import Ask, Form, ask_of
 from backfill_pipeline.stack.gateway.run import Runner
-
-log = logging.getLogger(__name__)
 
 # A request keeps its thread while it streams or waits for a mutation; a hundred and first request waits for a thread.
 THREADS = 100
@@ -47,14 +44,13 @@ class QueryEndpoint:
             await exchange.end()
 
     def _serve(self, scope: Scope, headers: Headers, exchange: Exchange) -> None:
-        try:
-            kind = headers.get("content-type", "")
-            form = Form(kind, b"".join(exchange.chunks())) if kind.startswith("multipart/form-data") else None
-            self._runner.serve(ask_of(scope["method"], scope["query_string"], headers, form), exchange)
-        except Exception as error:
-            # By its type only: a message may quote what was sent. The response is left unfinished, and so closed.
-            log.error("a request broke off: %s", type(error).__name__)
-            log.debug("where it broke off", exc_info=True)
+        self._runner.serve(lambda: _ask(scope, headers, exchange), exchange)
+
+
+def _ask(scope: Scope, headers: Headers, exchange: Exchange) -> Ask:
+    kind = headers.get("content-type", "")
+    form = Form(kind, b"".join(exchange.chunks())) if kind.startswith("multipart/form-data") else None
+    return ask_of(scope["method"], scope["query_string"], headers, form)
 
 
 async def _ok(request: Request) -> PlainTextResponse:

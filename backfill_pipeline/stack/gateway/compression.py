@@ -1,11 +1,13 @@
 """Content-Encoding in both directions, a chunk at a time, by the libraries that clickhouse-connect brings."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import lz4.frame
 from backports import zstd
+
+from backfill_pipeline.stack.gateway.errors import EngineError
 
 # Cheapest first: the other end of the wire is on this machine.
 _PREFERRED = ("lz4", "zstd", "gzip", "deflate")
@@ -20,9 +22,11 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """Takes what was received, gives what it means."""
+    """Takes what was received, gives what it means; `finish` raises where the last frame was cut short."""
 
     def feed(self, chunk: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
 
 
 class Plain:
@@ -76,16 +80,30 @@ class _Frames:
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._frame = make()
+        self._frame: Any = None
 
     def feed(self, chunk: bytes) -> bytes:
-        out = []
+        try:
+            return b"".join(self._pieces(chunk))
+        except (RuntimeError, zlib.error, zstd.ZstdError) as error:
+            raise _cannot_decompress(f"{type(error).__name__} in the request's body") from None
+
+    def finish(self) -> bytes:
+        if self._frame:
+            raise _cannot_decompress("the request's body ends within a frame")
+        return b""
+
+    def _pieces(self, chunk: bytes) -> Iterator[bytes]:
         while chunk:
+            self._frame = self._frame or self._make()
+            yield self._frame.decompress(chunk)
+            chunk = b""
             if self._frame.eof:
-                self._frame = self._make()
-            out.append(self._frame.decompress(chunk))
-            chunk = self._frame.unused_data if self._frame.eof else b""
-        return b"".join(out)
+                chunk, self._frame = self._frame.unused_data, None
+
+
+def _cannot_decompress(what: str) -> EngineError:
+    return EngineError.of(271, "CANNOT_DECOMPRESS", f"Cannot decompress: {what}")
 
 
 _ENCODERS: dict[str, Callable[[], Encoder]] = {

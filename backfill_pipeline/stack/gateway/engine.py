@@ -66,7 +66,7 @@ class Connection:
         return output.decode().removesuffix("\n")
 
     def stream(self, sql: bytes, fmt: str) -> Generator[Any, None, None]:
-        """A query's chunks as they come, each a whole document of the format. It must be closed before the connection."""
+        """A query's chunks as they come, each a whole document. The iterator must be closed before the connection."""
         with engine_errors():
             handle = self.raw.send_query(sql, fmt)
             try:
@@ -127,7 +127,7 @@ class Engine:
             if database:
                 connection.run(f"USE {quoted_name(database)}")
             if settings:
-                pairs = ", ".join(f"{_setting_name(name)} = {quoted(value)}" for name, value in settings.items())
+                pairs = ", ".join(f"{quoted_name(name)} = {quoted(value)}" for name, value in settings.items())
                 connection.run(f"SET {pairs}")
             yield connection
         finally:
@@ -141,9 +141,3 @@ class Engine:
     def close(self) -> None:
         """Lets go of the data directory."""
         self._root.close()
-
-
-def _setting_name(name: str) -> str:
-    if not name.replace(".", "_").isidentifier():
-        raise EngineError.of(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
-    return name

@@ -52,6 +52,8 @@ class Exchange:
                 raise ClientGone
             if chunk := self.decoder.feed(message.get("body", b"")):
                 yield chunk
+        # An insert whose end is missing must fail, not be shorter.
+        self.decoder.finish()
 
     def start(self, status: int, headers: Headers, body: bytes, more: bool) -> None:
         """Sends the headers and a first part of the body."""
@@ -85,6 +87,7 @@ class Exchange:
 
     async def _watch(self) -> None:
         """Behind the body there is but one message: that the client is gone."""
-        await self._receive()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
         self.gone = True
         await asyncio.to_thread(self._on_gone)

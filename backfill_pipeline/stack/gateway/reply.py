@@ -9,7 +9,7 @@ from backfill_pipeline.stack.gateway.chunks import content_type
 from backfill_pipeline.stack.gateway.compression import encoder
 from backfill_pipeline.stack.gateway.errors import EngineError, mid_stream_block
 from backfill_pipeline.stack.gateway.exchange import Exchange, Headers
-from backfill_pipeline.stack.gateway.request import Ask
+from backfill_pipeline.stack.gateway.request import UNREAD, Ask
 
 # Up to this size a client that asked to wait for the end gets a true status; beyond it an error breaks the body.
 _HELD_WHOLE = 16 * 1024 * 1024
@@ -20,15 +20,24 @@ _HELD_SECONDS = 0.1
 class Reply:
     """Gathers a result's bytes and sends them when there are enough, or when the client has waited a moment."""
 
-    def __init__(self, exchange: Exchange, ask: Ask, server_name: str, version: str) -> None:
-        self._exchange, self._ask = exchange, ask
+    def __init__(self, exchange: Exchange, server_name: str, version: str) -> None:
+        self._exchange, self._ask = exchange, UNREAD
         self._version, self._server_name = version, server_name
-        self._encoder = encoder(ask.encoding)
+        self._encoder = encoder(None)
         self._tag = secrets.token_hex(8)
         self._held: list[bytes] = []
         self._size, self._since = 0, time.monotonic()
         self._fmt = ""
         self.started = False
+
+    @property
+    def ask(self) -> Ask:
+        """What is answered; until it is set, a request that could not be read."""
+        return self._ask
+
+    @ask.setter
+    def ask(self, ask: Ask) -> None:
+        self._ask, self._encoder = ask, encoder(ask.encoding)
 
     def has_format(self, fmt: str) -> None:
         """Says that there is a result."""

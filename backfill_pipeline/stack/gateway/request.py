@@ -46,6 +46,10 @@ class Ask:
     externals: tuple[External, ...] = ()
 
 
+# What an error answers that comes before the request was read.
+UNREAD = Ask(b"", "", "unread", {}, "", None, whole=False, by_get=False)
+
+
 def ask_of(method: str, query_string: bytes, headers: Mapping[str, str], form: "Form | None" = None) -> Ask:
     """Reads address, headers and form."""
     given = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="surrogateescape")

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
+from traceback import format_tb
 from typing import Any
 
 from backfill_pipeline.stack.gateway.chunks import joiner
@@ -30,28 +31,32 @@ class Runner:
     def __init__(self, engine: Engine, replicated: ReplicatedTables, server_name: str) -> None:
         self._engine, self._replicated, self._server_name = engine, replicated, server_name
 
-    def serve(self, ask: Ask, exchange: Exchange) -> None:
+    def serve(self, read_ask: Callable[[], Ask], exchange: Exchange) -> None:
         """Answers the request, with an error if it must; a response that broke off is left without its end."""
         began = time.monotonic()
-        reply = Reply(exchange, ask, self._server_name, self._engine.version)
+        reply = Reply(exchange, self._server_name, self._engine.version)
         try:
+            ask = reply.ask = read_ask()
             statement = self._statement(ask, exchange)
             self._run(ask, statement, exchange, reply)
             log.debug("%s %s in %.3f s", ask.query_id, statement.kind.value, time.monotonic() - began)
         except ClientGone:
-            log.debug("%s ended: its client is gone", ask.query_id)
+            log.debug("%s ended: its client is gone", reply.ask.query_id)
         except EngineError as error:
-            self._failed(ask, error, exchange, reply)
+            self._failed(error, exchange, reply)
+        except Exception as error:
+            self._broke(error, exchange, reply)
 
-    def _failed(self, ask: Ask, error: EngineError, exchange: Exchange, reply: Reply) -> None:
+    def _broke(self, error: Exception, exchange: Exchange, reply: Reply) -> None:
+        # By type and place only, for the same reason as below.
+        kind, place = type(error).__name__, "".join(format_tb(error.__traceback__))
+        log.error("%s broke: %s\n%s", reply.ask.query_id, kind, place)
+        self._failed(EngineError.of(1002, "UNKNOWN_EXCEPTION", kind), exchange, reply)
+
+    def _failed(self, error: EngineError, exchange: Exchange, reply: Reply) -> None:
         # Not the text: it may quote a row, a parameter or a password.
-        log.log(
-            logging.DEBUG if exchange.gone else logging.WARNING,
-            "%s failed: %d %s",
-            ask.query_id,
-            error.code,
-            error.name,
-        )
+        level = logging.DEBUG if exchange.gone else logging.WARNING
+        log.log(level, "%s failed: %d %s", reply.ask.query_id, error.code, error.name)
         with contextlib.suppress(ClientGone):
             reply.fail(error)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from backfill_pipeline.stack.gateway.errors import EngineError
-from backfill_pipeline.stack.gateway.tokens import Token, first_word, qualified_name, tokens
+from backfill_pipeline.stack.gateway.tokens import Token, find_words, first_word, qualified_name, tokens
 
 _SELECTS = frozenset((b"SELECT", b"WITH", b"FROM"))
 _READS = frozenset((b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"CHECK"))
@@ -55,6 +55,8 @@ def statement_of(text: bytes, default_format: str) -> Statement:
     if not found:
         raise EngineError.of(62, "SYNTAX_ERROR", "Syntax error: Empty query")
     kind = _kind(first_word(text))
+    if kind is Kind.SELECT and find_words(found, b"INSERT", b"INTO") is not None:
+        kind = Kind.COMMAND  # WITH ... INSERT INTO ... SELECT
     return Statement(kind, text, _output_format(found) or default_format or "TabSeparated")
 
 
