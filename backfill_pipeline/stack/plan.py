@@ -8,7 +8,7 @@ from pathlib import Path
 from backfill_pipeline.stack import dagster_home, postgres, temporal
 from backfill_pipeline.stack.embedded_config import Embedded, gateway_name, source_database, temporal_name
 from backfill_pipeline.stack.ports import LOOPBACK
-from backfill_pipeline.stack.probes import Answers, Finishes, StaysAlive
+from backfill_pipeline.stack.probes import Answers, Finishes, Says
 from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.state import StackState
 
@@ -105,7 +105,8 @@ def _worker(site: Site, cluster: str) -> Process:
         command=(sys.executable, "-m", "backfill_pipeline.worker", "--cluster", cluster),
         env=site.env(),
         log=site.log(name),
-        ready=StaysAlive(),
+        ready=Says(f"worker of cluster {cluster} takes from"),
+        ready_seconds=90,  # it tries to reach Temporal for 60 s, and then says why it could not
         after=(temporal_name(cluster), *gateways, *_after_databases(site)),
         stop_seconds=15,
     )

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import stat
 import subprocess
@@ -113,8 +114,10 @@ def _let_pass(path: Path) -> None:
 
 def _initdb(folder: Path, password: str, account: Account | None, log: Path) -> None:
     """In a folder that is renamed at the end: an initdb that was killed half way leaves nothing that looks complete."""
+    for left in folder.glob("initdb-*"):
+        shutil.rmtree(left, ignore_errors=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as fresh, log.open("ab") as output:
+    with tempfile.TemporaryDirectory(dir=folder, prefix="initdb-") as fresh, log.open("ab") as output:
         password_file = Path(fresh) / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(password, encoding="utf-8")

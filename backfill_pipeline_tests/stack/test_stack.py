@@ -86,10 +86,7 @@ def test_the_password_stands_in_no_log_and_no_file_but_its_own(stack: StackState
 
 def test_nothing_listens_beyond_loopback(stack: StackState) -> None:
     listening = [
-        c.laddr.ip
-        for p in left_of(stack)
-        for c in p.net_connections("inet")
-        if c.status == psutil.CONN_LISTEN  # type: ignore[attr-defined]
+        c.laddr.ip for p in left_of(stack) for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN
     ]
     assert len(listening) >= 2
     assert set(listening) == {"127.0.0.1"}
@@ -168,12 +165,14 @@ def test_no_row_is_lost_when_postgres_is_killed(folder: Path) -> None:
 def test_a_supervisor_that_was_killed_leaves_nothing_and_the_next_start_works(folder: Path) -> None:
     with stack_in_foreground(folder, PARTS) as process:
         state = ready(folder, process)
+        job = psutil.Popen(["sleep", "600"], env={**os.environ, ENV_STACK_ID: state.id}, start_new_session=True)
         process.kill()
         process.wait()
         with Stack(folder, CLUSTERS, parts={"postgres", "gateways"}) as again:
             connect(again).close()
             assert not set(again.pids.values()) & set(state.pids.values())
             assert not [p for p in state.pids.values() if psutil.pid_exists(p)]
+            assert not job.is_running()
     assert left_of(again) == []
 
 

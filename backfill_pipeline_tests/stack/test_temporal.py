@@ -81,5 +81,5 @@ def test_a_machine_with_none_of_them_is_told_all_four_ways_and_what_each_one_ans
 
 def test_a_download_that_hangs_does_not_hang_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backfill_pipeline.stack.temporal._SDK_DOWNLOAD", "import time; time.sleep(60)")
-    short = Finder([].append, binaries=tmp_path / "bin", path="/nowhere", download_seconds=0.5)
+    short = Finder(print, binaries=tmp_path / "bin", path="/nowhere", download_seconds=0.5)
     assert "not done after 0.5 s" in str(short.downloaded_by_the_sdk())
