@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import resources
+from uuid import uuid4
 
 import clickhouse_connect
 import pyarrow as pa
@@ -44,8 +45,8 @@ def _client(address: ClickHouseAddress, replica: Replica) -> Client:
         ) from None  # fmt: skip
 
 
-def prepare(client: Client, where: str, *, reset: bool) -> None:
-    """Create the target's tables on a shard where they are not there, and empty them.
+def check(client: Client, where: str, *, reset: bool) -> None:
+    """Create the target's tables on a shard where they are not there, and look whether they may be emptied.
 
     Raises:
         Refused: they hold rows, and `reset` is off or the rows did not come from here.
@@ -54,6 +55,10 @@ def prepare(client: Client, where: str, *, reset: bool) -> None:
         client.command(statement)
     if filled := [t for t in TABLES if _has_rows(client, t)]:
         _refuse_foreign_rows(client, f"{where}: {', '.join(filled)}", reset=reset)
+
+
+def empty(client: Client) -> None:
+    """Empty a shard's tables, and note that what comes now is demo data."""
     for table in TABLES:
         client.command("TRUNCATE TABLE {table:Identifier}", parameters={"table": table})
     client.command(_MARK)
@@ -82,5 +87,8 @@ def _refuse_foreign_rows(client: Client, where: str, *, reset: bool) -> None:
 
 
 def insert(client: Client, table: str, rows: pa.Table) -> None:
-    """Append Arrow rows to a local table, by column name, in one durable request."""
-    client.insert_arrow(table, rows, settings={"async_insert": 0})
+    """Append Arrow rows to a local table, by column name, in one durable request.
+
+    The token is new each time: the same seed makes the same blocks, which the server would take for repeated ones.
+    """
+    client.insert_arrow(table, rows, settings={"async_insert": 0, "insert_deduplication_token": str(uuid4())})

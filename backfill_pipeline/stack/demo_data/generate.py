@@ -44,6 +44,7 @@ def generate(
     folder: Path,
     progress: Progress | None = None,
     odd_rows: bool = False,
+    plant: bool = True,
     reset: bool = True,
 ) -> Planted:
     """Fill the PostgreSQL and ClickHouse of every cluster; the same arguments give the same rows.
@@ -53,16 +54,17 @@ def generate(
         first_day, days: the span; it should lie in the past, as row versions follow it by hours.
         folder: gets `planted.json`.
         odd_rows: also a few rows that fit no dataset, so that UNCOVERED shows.
+        plant: False leaves every day without a defect: ClickHouse is then a right copy.
         reset: empty both sides first; without it, rows that are there refuse the call.
 
     Raises:
-        Refused: an address is not on loopback, or tables hold rows that are no demo data; nothing was touched there.
+        Refused: an address is not on loopback, or tables hold rows that are no demo data; no row was touched.
         PipelineError: a side can't be reached.
     """
     refuse_other_machines(config)
     window = Window(first_day, first_day + ONE_DAY * days)
-    _prepare_all(config, reset=reset)
-    story = _Story(seed, size, window, odd_rows)
+    _empty_all(config, reset=reset)
+    story = _Story(seed, size, window, odd_rows, plant)
     notify = _counted(progress, sum(len(cu.profiles) for cl in config.clusters for cu in cl.customers) * days)
     for cluster in config.clusters:
         _fill(cluster, story, notify)
@@ -71,17 +73,33 @@ def generate(
     return planted
 
 
-def _prepare_all(config: Config, *, reset: bool) -> None:
-    """Empty every side once, before the first row: clusters may share a PostgreSQL database."""
-    for where, address in {str(c.postgres): c.postgres for c in config.clusters}.items():
-        with postgres_side.connected(required(address, "", "postgres")) as connection:
-            postgres_side.prepare(connection, where, reset=reset)
-            postgres_side.copy_in(connection, "director.scorecard_template_revisions", template_revisions())
-    for cluster in config.clusters:
-        shards = required(cluster.clickhouse, cluster.name, "clickhouse")
-        with clickhouse_side.connected(shards) as clients:
-            for client, shard in zip(clients, shards.shards, strict=True):
-                clickhouse_side.prepare(client, str(shard.replicas[0]), reset=reset)
+def volume(customer: str, *, profiles: int, size: float) -> int:
+    """Chats of one of the customer's profiles on a day."""
+    return round(DAILY_CONVERSATIONS * TIMES_AS_LARGE.get(customer, 1) * size / profiles)
+
+
+def _empty_all(config: Config, *, reset: bool) -> None:
+    """Empty every side, once all of them have been checked; clusters may share a PostgreSQL database."""
+    with ExitStack() as stack:
+        sources = {str(a): a for a in (required(c.postgres, c.name, "postgres") for c in config.clusters)}
+        databases = {name: stack.enter_context(postgres_side.connected(a)) for name, a in sources.items()}
+        shards = {name: c for cluster in config.clusters for name, c in _shards(cluster, stack).items()}
+        for name, database in databases.items():
+            postgres_side.check(database, name, reset=reset)
+        for name, client in shards.items():
+            clickhouse_side.check(client, name, reset=reset)
+        for database in databases.values():
+            postgres_side.empty(database)
+            postgres_side.copy_in(database, "director.scorecard_template_revisions", template_revisions())
+        for client in shards.values():
+            clickhouse_side.empty(client)
+
+
+def _shards(cluster: Cluster, stack: ExitStack) -> dict[str, Client]:
+    """A client of each shard by its address, open until the stack is closed."""
+    address = required(cluster.clickhouse, cluster.name, "clickhouse")
+    clients = stack.enter_context(clickhouse_side.connected(address))
+    return {str(shard.replicas[0]): client for shard, client in zip(address.shards, clients, strict=True)}
 
 
 def _counted(progress: Progress | None, total: int) -> Callable[[str], None]:
@@ -103,6 +121,7 @@ class _Story:
     size: float
     window: Window
     odd_rows: bool
+    plant: bool
     defects: list[Defect] = field(default_factory=list)
     clean: list[CleanDay] = field(default_factory=list)
     uncovered: list[Uncovered] = field(default_factory=list)
@@ -135,7 +154,8 @@ def _fill(cluster: Cluster, story: _Story, notify: Callable[[str], None]) -> Non
 def _fill_customer(
     cluster: Cluster, customer: Customer, shards: int, story: _Story, writer: "_Writer", notify: Callable[[str], None]
 ) -> None:
-    clean = _clean_days(story.rng(cluster.name, customer.id, "clean"), story.window.days)
+    rng = story.rng(cluster.name, customer.id, "clean")
+    clean = _clean_days(rng, story.window.days) if story.plant else set(story.window.days)
     story.clean += [CleanDay(cluster=cluster.name, customer=customer.id, day=d) for d in sorted(clean)]
     dirty = [d for d in story.window.days if d not in clean]
     for profile in customer.profiles:
@@ -163,8 +183,7 @@ def _fill_day(
     place: Place, profiles: int, other_day: date | None, story: _Story, writer: "_Writer", *, is_clean: bool
 ) -> None:
     rng = story.rng(place.cluster, place.customer, place.profile, str(place.day))
-    volume = DAILY_CONVERSATIONS * TIMES_AS_LARGE.get(place.customer, 1) * story.size / profiles
-    source = source_day(rng, place, round(volume))
+    source = source_day(rng, place, volume(place.customer, profiles=profiles, size=story.size))
     copy = copy_of(source)
     choice = defects.choose(rng, source, copy, is_clean=is_clean, other_day=other_day is not None)
     story.defects += defects.records(source, copy, choice, other_day)

@@ -60,8 +60,8 @@ def _unreachable(address: PostgresAddress, error: Exception) -> PipelineError:
     )
 
 
-def prepare(connection: psycopg.Connection, where: str, *, reset: bool) -> None:
-    """Create the source's tables where they are not there, and empty them.
+def check(connection: psycopg.Connection, where: str, *, reset: bool) -> None:
+    """Create the source's tables where they are not there, and look whether they may be emptied.
 
     Raises:
         Refused: they hold rows, and `reset` is off or the rows did not come from here. A loopback address may be a
@@ -71,6 +71,10 @@ def prepare(connection: psycopg.Connection, where: str, *, reset: bool) -> None:
     connection.execute(schema.encode())
     if filled := [t for t in TABLES if _has_rows(connection, t)]:
         _refuse_foreign_rows(connection, f"{where}: {', '.join(filled)}", reset=reset)
+
+
+def empty(connection: psycopg.Connection) -> None:
+    """Empty the source's tables, and note that what comes now is demo data."""
     connection.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(map(_name, TABLES))))
     connection.execute(_MARK)
 

@@ -1,0 +1,266 @@
+"""The judge finds each planted defect by id and nothing else; it can fail, down to one bit."""
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from backfill_pipeline.config import Cluster, Config
+from backfill_pipeline.stack.demo_data import Planted, generate
+from backfill_pipeline.stack.demo_data.planted import Kind, TableName
+from backfill_pipeline_tests.e2e import compare
+from backfill_pipeline_tests.e2e.compare import Differences, differences
+from backfill_pipeline_tests.stack.demo_data import stacks
+
+FIRST = date(2026, 1, 29)
+DAYS = 5
+END = FIRST + timedelta(days=DAYS)
+TABLES: tuple[TableName, ...] = ("conversation", "scorecard", "score")
+KINDS: dict[Kind, str] = {
+    "missing": "missing",
+    "gone": "extra",
+    "stale": "different",
+    "doubled": "doubled",
+    "appeal": "appeals",
+}
+
+
+@pytest.fixture(scope="module")
+def clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    with stacks.two_clusters(tmp_path_factory.mktemp("compare")) as config:
+        yield config
+
+
+@pytest.fixture(scope="module")
+def planted(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("planted"))
+
+
+def judged(cluster: Cluster, customer: str, *, process: bool = True) -> Differences:
+    return differences(stacks.dsn(cluster), stacks.addresses(cluster), customer, FIRST, END, process=process)
+
+
+def judged_day(cluster: Cluster, customer: str, day: date) -> Differences:
+    return differences(stacks.dsn(cluster), stacks.addresses(cluster), customer, day, day + timedelta(days=1))
+
+
+def customers(config: Config) -> list[tuple[Cluster, str]]:
+    return [(cluster, customer.id) for cluster in config.clusters for customer in cluster.customers]
+
+
+class TestPlanted:
+    """Uses the planted demo; nothing here changes it."""
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_defect_is_overlooked_or_another_row_is_blamed(
+        self, clusters: Config, planted: Planted, kind: Kind
+    ) -> None:
+        for cluster, customer in customers(clusters):
+            found = judged(cluster, customer)
+            for table in TABLES:
+                ids = getattr(found.tables[table], KINDS[kind])
+                assert set(ids) == planted.ids(kind, table, cluster.name, customer), (customer, table)
+                assert ids == sorted(set(ids))
+
+    def test_rows_on_the_wrong_shard_are_overlooked(self, clusters: Config, planted: Planted) -> None:
+        """L7: a double on another shard is not removed by FINAL, as each shard has only one of them."""
+        for cluster, customer in customers(clusters):
+            found = judged(cluster, customer)
+            for table in TABLES:
+                expected = planted.wrong_shard_ids(table, cluster.name, customer)
+                assert set(found.tables[table].wrong_shard) == expected
+                assert bool(expected) == (cluster.name == "south")
+
+    def test_a_day_is_blamed_for_its_neighbour(self, clusters: Config, planted: Planted) -> None:
+        cluster = clusters.cluster("south")
+        for day in (FIRST + timedelta(days=i) for i in range(DAYS)):
+            found = judged_day(cluster, "umbrella", day)
+            hit = {d.table for d in planted.of("south", "umbrella") if day in (d.day, d.other_day)}
+            assert {name for name, table in found.tables.items() if table.found()} == hit
+            assert set(found.tables["score"].missing) == planted.ids("missing", "score", "south", "umbrella", day)
+            assert found.expected > 0
+
+    def test_a_double_goes_unseen_as_its_twin_lies_outside_of_the_window(
+        self, clusters: Config, planted: Planted
+    ) -> None:
+        moved = [d for d in planted.of("north", "acme") if d.other_day and d.table == "conversation"]
+        for defect in moved:
+            assert defect.other_day
+            on_other_day = judged_day(clusters.cluster("north"), "acme", defect.other_day)
+            assert set(defect.ids) <= set(on_other_day.tables["conversation"].doubled)
+        assert len(moved) >= 2
+
+    def test_a_clean_day_is_called_different(self, clusters: Config, planted: Planted) -> None:
+        for clean in planted.clean:
+            found = judged_day(clusters.cluster(clean.cluster), clean.customer, clean.day)
+            assert not found, f"{clean}: {found}"
+            assert found.expected > 100
+
+    def test_a_failed_assertion_does_not_say_which_rows_differ(self, clusters: Config, planted: Planted) -> None:
+        text = str(judged(clusters.cluster("north"), "acme"))
+        assert "conversation.different: " in text
+        assert "(agent_user_id)" in text
+
+
+FUTURE = "2100-01-01"
+
+
+def with_change(table: str, changes: dict[str, str], where: str = "1") -> str:
+    """INSERT of a changed copy of one of the rows that outranks it."""
+    replaced = ", ".join(f"{sql} AS {column}" for column, sql in {**changes, "update_time": f"'{FUTURE}'"}.items())
+    # Chosen in a query of its own: beside the REPLACE, a column's name in WHERE would mean its new value.
+    chosen = f"SELECT * FROM {table} FINAL WHERE customer_id = 'initech' AND {where} LIMIT 1"
+    return f"INSERT INTO {table} SELECT * REPLACE ({replaced}) FROM ({chosen})"
+
+
+@contextmanager
+def inserted(cluster: Cluster, table: str, statement: str, shard: int) -> Iterator[None]:
+    """One row with a version from the future, taken away again at the end.
+
+    The customer's rows are put back then: a merge may have dropped the one beneath the change.
+    """
+    client = stacks.shard_client(cluster, shard)
+    before = client.query_arrow(f"SELECT * FROM {table} FINAL WHERE customer_id = 'initech'", use_strings=True)
+    client.command(statement)
+    assert client.command(f"SELECT count() FROM {table} WHERE update_time = '{FUTURE}'") == 1
+    try:
+        yield
+    finally:
+        client.command(f"DELETE FROM {table} WHERE update_time = '{FUTURE}'", settings={"lightweight_deletes_sync": 2})
+        client.insert_arrow(table, before, settings={"insert_deduplication_token": str(uuid4())})
+
+
+START, STOP = "conversation_start_time", "conversation_end_time"
+MS = "toIntervalMillisecond(1)"
+BITS = "reinterpretAsUInt64(assumeNotNull({0}))"
+FLIPPED = f"toNullable(reinterpretAsFloat64(bitXor({BITS}, 1)))"
+
+ZERO = "toNullable(toFloat64(0))"
+NO_FLOAT = "CAST(NULL, 'Nullable(Float64)')"
+OTHER_ENDING = "concat(substringUTF8(text_value, 1, lengthUTF8(text_value) - 1), 'e')"
+
+# What is changed: table, column, its new value, and which row
+MUTATIONS = {
+    "last bit of a float": ("score", "numeric_value", FLIPPED.format("numeric_value"), "numeric_value > 1"),
+    "sign of a zero": (
+        "score",
+        "numeric_value",
+        ZERO,
+        BITS.format("numeric_value") + " = bitShiftLeft(toUInt64(1), 63)",
+    ),
+    "0 for NULL": ("score", "ai_value", ZERO, "ai_value IS NULL"),
+    "NULL for 0": ("score", "ai_value", NO_FLOAT, "ai_value = 0"),
+    "'' for NULL": ("score", "text_value", "toNullable('')", "text_value IS NULL"),
+    "NULL for ''": ("score", "text_value", "CAST(NULL, 'Nullable(String)')", "text_value = ''"),
+    "a blank at the end": ("score", "text_value", "concat(text_value, ' ')", "text_value = 'NULL'"),
+    "last letter of a long text": ("score", "text_value", OTHER_ENDING, "length(text_value) > 100000"),
+    "a flag": ("score", "not_applicable", "NOT not_applicable", "not_applicable"),
+    "weight": ("score", "weight", "weight + 1e-9", "weight = 0.5"),
+    "a score's conversation": ("score", "conversation_id", "concat(conversation_id, 'x')", "1"),
+    "a score's start by 1 ms": ("score", START, f"{START} + {MS}", f"toHour({START}) = 11"),
+    "revision": ("scorecard", "template_revision", "template_revision + 1", "1"),
+    "template": ("scorecard", "template_id", "'tpl-other'", "1"),
+    "no source for 0": ("scorecard", "submission_source", "CAST(NULL, 'Nullable(Int32)')", "submission_source = 0"),
+    "creator": ("scorecard", "creator_user_id", "toNullable('')", "creator_user_id IS NULL"),
+    "a scorecard's agent": ("scorecard", "agent_user_id", "toNullable('x')", "agent_user_id = 'agent-01'"),
+    "score": ("scorecard", "score", FLIPPED.format("score"), "score > 1"),
+    "1970 for infinity": ("scorecard", "submitted_at", "toNullable(toDateTime64(0, 3, 'UTC'))", "submitted_at IS NULL"),
+    "scorecard_time by 1 ms": ("scorecard", "scorecard_time", f"scorecard_time - {MS}", "scorecard_time IS NOT NULL"),
+    "a conversation's agent": ("conversation", "agent_user_id", "toNullable('')", "agent_user_id IS NULL"),
+    "chat": ("conversation", "chat_id", "concat(chat_id, 'x')", "1"),
+    "end by 1 ms": ("conversation", STOP, f"{STOP} + {MS}", f"{STOP} IS NOT NULL"),
+    "an end where it is open": ("conversation", STOP, f"toNullable({START})", f"{STOP} IS NULL"),
+}
+
+
+@pytest.fixture(scope="module")
+def right_copy(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("right")
+    assert not generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=folder, plant=False).defects
+
+
+@pytest.mark.usefixtures("right_copy")
+class TestRightCopy:
+    """Uses a demo without defects; every test puts back what it changes."""
+
+    def test_a_right_copy_is_called_different(self, clusters: Config) -> None:
+        for cluster, customer in customers(clusters):
+            found = judged(cluster, customer)
+            assert not found, f"{customer}: {found}"
+            assert found.expected > 500
+            assert "no difference in" in str(found)
+
+    @pytest.mark.parametrize("name", MUTATIONS)
+    def test_a_changed_value_is_overlooked(self, clusters: Config, name: str) -> None:
+        table, column, value, where = MUTATIONS[name]
+        cluster = clusters.cluster("south")
+        statement = with_change(table, {column: value}, f"conversation_id != '' AND ({where})")
+        with inserted(cluster, table, statement, shard=0):
+            found = judged(cluster, "initech")
+            assert {k: len(v) for k, v in found.tables[table].found().items()} == {"different": 1}
+            assert {c for cs in found.tables[table].columns.values() for c in cs} == {_shown(column)}
+        assert not judged(cluster, "initech")
+
+    def test_a_row_that_only_moved_to_another_day_passes(self, clusters: Config) -> None:
+        """L7: FINAL does not collapse rows whose sort key differs."""
+        cluster = clusters.cluster("south")
+        changes = {"conversation_start_time": "conversation_start_time + toIntervalDay(2)"}
+        with inserted(cluster, "score", with_change("score", changes), shard=1):
+            found = judged(cluster, "initech").tables["score"].found()
+        assert {k: len(v) for k, v in found.items()} == {"doubled": 1}
+
+    def test_a_row_on_another_shard_passes(self, clusters: Config) -> None:
+        cluster = clusters.cluster("south")
+        changes = {"conversation_start_time": "conversation_start_time + toIntervalDay(1)", "scorecard_id": "'new'"}
+        with inserted(cluster, "scorecard", with_change("scorecard", changes), shard=1):
+            found = judged(cluster, "initech").tables["scorecard"].found()
+        assert found == {"extra": [("default", "new")], "wrong_shard": [("default", "new")]}
+
+    def test_a_process_scorecard_is_judged_though_it_was_to_be_ignored(self, clusters: Config) -> None:
+        cluster = clusters.cluster("south")
+        statement = with_change("scorecard", {"scorecard_id": "'new'"}, "conversation_id = ''")
+        with inserted(cluster, "scorecard", statement, shard=0):
+            assert not judged(cluster, "initech", process=False)
+            assert judged(cluster, "initech").tables["scorecard"].found() == {"extra": [("default", "new")]}
+
+    def test_a_deleted_process_scorecard_is_overlooked(self, clusters: Config) -> None:
+        """A delete of conversations that takes process scorecards along is a loss that no conversation shows."""
+        cluster = clusters.cluster("south")
+        with psycopg.connect(stacks.dsn(cluster), autocommit=True) as postgres:
+            postgres.execute(
+                """INSERT INTO director.scorecards SELECT (jsonb_populate_record(s, '{"scorecard_id": "new"}')).*
+                FROM director.scorecards s WHERE template_id = 'tpl-coaching' AND customer_id = 'initech' LIMIT 1"""
+            )
+            found = judged(cluster, "initech").tables["scorecard"].found()
+            postgres.execute("DELETE FROM director.scorecards WHERE scorecard_id = 'new'")
+        assert found == {"missing": [("default", "new")]}
+
+    def test_a_source_with_an_id_twice_is_compared_all_the_same(self, clusters: Config) -> None:
+        cluster = clusters.cluster("south")
+        with psycopg.connect(stacks.dsn(cluster), autocommit=True) as postgres:
+            postgres.execute(
+                """INSERT INTO app.chats SELECT (jsonb_populate_record(c, '{"chat_id": "new"}')).*
+                FROM app.chats c WHERE conversation_id = 'shared-2026-01-29' AND customer_id = 'initech'"""
+            )
+            with pytest.raises(AssertionError, match="1 ids twice"):
+                judged(cluster, "initech")
+            postgres.execute("DELETE FROM app.chats WHERE chat_id = 'new'")
+
+    def test_a_customer_that_nobody_knows_is_called_right(self, clusters: Config) -> None:
+        assert judged(clusters.cluster("south"), "nobody").expected == 0
+
+
+def _shown(column: str) -> str:
+    return {START: "start", STOP: "end"}.get(column, column)
+
+
+def test_the_judge_repeats_an_error_of_the_transfer_as_it_shares_its_code() -> None:
+    tree = ast.parse(Path(compare.__file__).read_text(encoding="utf-8"))
+    names = {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    assert not any(name.startswith("backfill_pipeline") for name in names)
