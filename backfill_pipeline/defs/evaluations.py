@@ -1,0 +1,75 @@
+"""Verdicts as Dagster's check evaluations, per partition.
+
+The one internal import of Dagster in the project is here: without the target materialization a range run's result counts
+as stale (dagster-facts, "Checks per partition"; pinned to dagster 1.13.27).
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Target,
+)
+
+from backfill_pipeline.domain.verdicts import DayVerdict, Doubled
+
+COUNT_PARITY = "count_parity"
+DUPLICATES = "duplicates"
+Targets = Mapping[str, Target]
+
+
+def parity_evaluation(
+    key: dg.AssetKey, day: DayVerdict, uncovered: Mapping[str, int], targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    source, target = day.source or {}, day.target or {}
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=COUNT_PARITY,
+        partition=str(day.day),
+        passed=day.verdict.is_good,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{day.verdict}" + "".join(f"; {r}" for r in day.reasons),
+        metadata={
+            "verdict": str(day.verdict),
+            "source rows": dg.MetadataValue.json({t: s.rows for t, s in source.items()}),
+            "target rows": dg.MetadataValue.json({t: s.rows for t, s in target.items()}),
+            "uncovered": dg.MetadataValue.json(dict(uncovered)),
+        },
+        target_materialization_data=(targets or {}).get(str(day.day)),
+    )
+
+
+def duplicates_evaluation(
+    key: dg.AssetKey, day: date, doubled: Iterable[Doubled], targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    found = [d for d in doubled if d.day == day]
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=DUPLICATES,
+        partition=str(day),
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, found)) or "every id has one row",
+        metadata={
+            "doubled ids": sum(d.ids for d in found),
+            "across shards": sum(d.across_shards for d in found),
+            "also on": ", ".join(sorted({str(o) for d in found for o in d.also_on})) or "no other day",
+            "sample": dg.MetadataValue.json([s for d in found for s in d.sample]),
+        },
+        target_materialization_data=(targets or {}).get(str(day)),
+    )
+
+
+def newest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, days: Iterable[str]) -> Targets:
+    """Per day its newest materialization, as the target of an evaluation; days without one are left out."""
+    wanted = list(days)
+    events = instance.event_log_storage.get_latest_storage_id_by_partition(
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, partitions=set(wanted)
+    )
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, storage_ids=list(events.values())), limit=len(wanted) or 1
+    ).records
+    return {
+        str(r.partition_key): Target(storage_id=r.storage_id, run_id=r.run_id, timestamp=r.timestamp) for r in records
+    }

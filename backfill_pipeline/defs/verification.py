@@ -1,0 +1,50 @@
+"""Scheduled verification: a checks-only run per asset over the last days. It reads both sides and touches nothing."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any, TypeAlias
+
+import dagster as dg
+
+from backfill_pipeline.defs.assets import Built
+from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.domain.windows import Window
+
+UnresolvedJob: TypeAlias = Any  # Dagster does not export the type that define_asset_job returns
+VERIFIED_DAYS = 7
+JOB = "verify"
+
+
+def verification(built: Built) -> tuple[UnresolvedJob, dg.ScheduleDefinition]:
+    """The checks-only job, which takes its days by range tags, and its daily schedule."""
+    checks = {c for d in built.checks for c in d.check_keys}
+    job = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.checks(*built.checks),
+        description="Checks only: reads both sides of a range of days and touches nothing.",
+    )
+
+    @dg.schedule(
+        job=job,
+        cron_schedule="0 6 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        name="verify_last_days",
+        description=f"Verifies the last {VERIFIED_DAYS} days of every asset.",
+    )
+    def verify_last_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        today = context.scheduled_execution_time.date()
+        for of in built.ids:
+            yield dg.RunRequest(
+                run_key=f"{of.key.to_user_string()}:{today}",
+                asset_selection=[],
+                asset_check_keys=[c for c in checks if c.asset_key == of.key],
+                tags=range_tags(last_days(today)),
+            )
+
+    return job, verify_last_days
+
+
+def last_days(today: date) -> Window:
+    """The days that are over, up to yesterday."""
+    return Window(today - timedelta(days=VERIFIED_DAYS), today)
