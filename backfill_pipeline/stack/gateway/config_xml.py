@@ -8,7 +8,6 @@ CLUSTER = "conversations"
 # tcp_port is never listened on: without it system.clusters.is_local is 0, and Distributed would dial a socket.
 _TEMPLATE = """<clickhouse>
   <tcp_port>9000</tcp_port>
-  <timezone>UTC</timezone>
   <display_name>{name}</display_name>
   <max_server_memory_usage>{memory}</max_server_memory_usage>
   <macros>

@@ -1,17 +1,17 @@
 """The one engine of this process, and a connection of its own for every request."""
 
 import contextlib
+import fcntl
+import importlib
+import os
 import re
+import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-from chdb import _chdb as _untyped_chdb
+from typing import IO, Any
 
 from backfill_pipeline.stack.gateway.config_xml import write_config
 from backfill_pipeline.stack.gateway.errors import EngineError
-
-_chdb: Any = _untyped_chdb
 
 # Where the embedded engine differs from a server, or this version from those the pipeline meets in production:
 # an asynchronous insert is merged with its neighbours', and a mutation that is waited for hides what polling finds.
@@ -103,12 +103,14 @@ class Engine:
     """Holds the engine open: while one handle stays, opening another costs a fraction of a millisecond."""
 
     def __init__(self, directory: Path, shard: int, max_memory: int) -> None:
+        self._lock = _locked(directory)
+        self._chdb = _engine_in_utc()
         config = write_config(directory, shard, max_memory)
         # A signal ends the HTTP server first, which then ends the engine.
-        _chdb.set_signal_handlers_enabled(0)
+        self._chdb.set_signal_handlers_enabled(0)
         pairs = {"config-file": str(config), **_DEFAULTS}
         self._url = f"{directory / 'data'}?" + "&".join(f"{name}={value}" for name, value in pairs.items())
-        self._root = _chdb.connect(self._url)
+        self._root = self._chdb.connect(self._url)
         with self.connect() as connection:
             self.version = connection.text("SELECT version()")
 
@@ -120,11 +122,11 @@ class Engine:
         # Settings of clients do not go into the address: there an unknown one would be ignored, where SET refuses it.
         # The handle does, as that spares a statement, unless a character of it would be read as part of the address.
         plain = _PLAIN.fullmatch(handle)
-        raw = _chdb.connect(f"{self._url}&{HANDLE_SETTING}={handle}" if plain else self._url)
+        raw = self._chdb.connect(f"{self._url}&{HANDLE_SETTING}={handle}" if plain else self._url)
         settings = {**(settings or {}), **({HANDLE_SETTING: handle} if handle and not plain else {})}
         try:
             connection = Connection(raw)
-            if database:
+            if database not in ("", "default"):
                 connection.run(f"USE {quoted_name(database)}")
             if settings:
                 pairs = ", ".join(f"{quoted_name(name)} = {quoted(value)}" for name, value in settings.items())
@@ -141,3 +143,21 @@ class Engine:
     def close(self) -> None:
         """Lets go of the data directory."""
         self._root.close()
+
+
+def _locked(directory: Path) -> IO[str]:
+    """The engine's own refusal of a second process does not say what it refuses. A kill lets go of the lock."""
+    lock = (directory / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise SystemExit(f"another gateway holds {directory}: one process per data directory") from None
+    return lock
+
+
+def _engine_in_utc() -> Any:
+    """The embedded engine takes its zone from the process when it is loaded, and heeds no <timezone>: so, loaded late."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    return importlib.import_module("chdb._chdb")

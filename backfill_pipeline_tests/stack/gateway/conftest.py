@@ -33,9 +33,10 @@ class Gateway:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(self.path)]
-        options = ["--port", str(self.port), "--log-level", "debug", "--max-memory", str(3 << 30)]
+        options = ["--port", str(self.port), "--log-level", "debug", "--max-memory", str(1 << 30)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log)
+            environment = {**os.environ, "TZ": "Asia/Tokyo"}  # a host's zone must not show
+            self.process = subprocess.Popen([*command, *options], stdout=log, stderr=log, env=environment)
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:

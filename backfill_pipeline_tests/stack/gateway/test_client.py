@@ -104,6 +104,13 @@ def test_the_engine_behaves_as_a_server_unless_it_is_told_otherwise(client: Any)
     assert dict(rows.result_rows) == expected | {"lightweight_deletes_sync": "2"}
 
 
+def test_the_hosts_time_zone_does_not_move_a_moment(client: Any) -> None:
+    assert client.query("SELECT timezone(), toString(toDateTime(0))").result_rows == [("UTC", "1970-01-01 00:00:00")]
+    client.command("CREATE TABLE w (at DateTime) ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY at")
+    client.command("INSERT INTO w VALUES ('2024-01-31 23:59:59')")
+    assert client.command("SELECT partition FROM system.parts WHERE database = currentDatabase()") == 202401
+
+
 ASKS_FOR_A_TIME = """
 import datetime, sys, clickhouse_connect
 client = clickhouse_connect.get_client(host="127.0.0.1", port=int(sys.argv[1]), database=sys.argv[2])

@@ -109,7 +109,8 @@ def test_distributed_reads_and_writes_reach_the_local_shard(client: Any) -> None
     assert client.command("SELECT count() FROM d FINAL") == 2
     assert client.command("SELECT count() FROM t") == 2
     assert client.command("SELECT is_local FROM system.clusters WHERE cluster = 'conversations'") == 1
-    assert client.command("SELECT getMacro('shard')") == "1" or client.command("SELECT getMacro('shard')") == 1
+    assert client.command("SELECT count() FROM clusterAllReplicas('conversations', system.one)") == 1
+    assert client.command("SELECT getMacro('shard')") == 1
 
 
 def test_parts_and_partitions_are_what_a_server_shows(client: Any) -> None:

@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -76,6 +78,21 @@ def test_a_stop_is_clean_and_within_five_seconds_whatever_still_runs(own_gateway
     assert time.monotonic() - began < 6
     own_gateway.start()
     assert own_gateway.client().command("SELECT count() FROM t") == 0
+
+
+def test_a_second_gateway_does_not_open_the_same_data(own_gateway: Gateway) -> None:
+    command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(own_gateway.path), "--port", "1"]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1
+    assert "another gateway holds" in second.stderr
+
+
+def test_a_query_beyond_the_memory_is_refused_and_the_gateway_lives(own_gateway: Gateway) -> None:
+    client = own_gateway.client()
+    with pytest.raises(DatabaseError) as caught:
+        client.command("SELECT length(groupArray(number)) FROM numbers(1000000000)")
+    assert caught.value.code == 241
+    assert client.command("SELECT 1") == 1
 
 
 def test_a_request_in_flight_is_answered_before_the_stop(own_gateway: Gateway) -> None:
