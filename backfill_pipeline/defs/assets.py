@@ -1,6 +1,6 @@
 """The asset factory: per cluster a gate and its source tables, per customer and dataset one daily asset."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -12,7 +12,7 @@ from backfill_pipeline.defs.ops import AssetId, StepOps, input_name, launch_op, 
 from backfill_pipeline.defs.partitions import own, plain
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import DATASETS, Dataset
-from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
+from backfill_pipeline.domain.naming import dagster_name
 
 KINDS = {"clickhouse", "postgres", "temporal"}
 
@@ -126,10 +126,3 @@ def _description(dataset: Dataset, customer: Customer) -> str:
         f"A run does up to {customer.window_days} days: inspect, delete, launch, follow, record. "
         "Rerun failed days with 'failed partitions' here, or on the backfill's page."
     )
-
-
-def pools(config: Config) -> Sequence[tuple[str, int]]:
-    """Every pool with its limit, to be set explicitly: a changed default does not reach existing pools."""
-    clusters = [(cluster_pool(c.name), c.max_runs) for c in config.clusters]
-    customers = [(customer_pool(c.name, u.id), 1) for c in config.clusters for u in c.customers]
-    return [*clusters, *customers]
