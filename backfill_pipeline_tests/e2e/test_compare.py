@@ -1,6 +1,7 @@
 """The judge finds each planted defect by id and nothing else; it can fail, down to one bit."""
 
 import ast
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -194,6 +195,16 @@ class TestRightCopy:
             assert not found, f"{customer}: {found}"
             assert found.expected > 500
             assert "no difference in" in str(found)
+
+    def test_times_shift_by_the_zone_of_the_machine(self, clusters: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        """L3: neither the judge nor the databases take a time in the host's zone."""
+        monkeypatch.setenv("TZ", "America/New_York")
+        time.tzset()
+        try:
+            assert not judged(clusters.cluster("south"), "initech")
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
     @pytest.mark.parametrize("name", MUTATIONS)
     def test_a_changed_value_is_overlooked(self, clusters: Config, name: str) -> None:

@@ -1,6 +1,7 @@
 """planted.json tells the truth about what was planted, the same seed plants the same, and the demo stays runnable."""
 
 import json
+import time
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_a_failure_can_not_be_repeated_as_the_same_seed_gives_other_rows(demo: D
     assert refill(demo, tmp_path) == demo.planted
     assert content(demo.config) == before
     assert (tmp_path / FILE_NAME).read_bytes() == (demo.folder / FILE_NAME).read_bytes()
+
+
+def test_the_rows_follow_the_zone_of_the_machine(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """L3"""
+    before = content(demo.config)
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        refill(demo, tmp_path)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert content(demo.config) == before
 
 
 def test_what_was_planted_is_lost_between_the_file_and_its_readers(demo: Demo) -> None:
