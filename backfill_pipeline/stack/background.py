@@ -95,10 +95,10 @@ def _until_ready(folder: Path, supervisor: _Supervisor, progress: Say) -> StackS
     try:
         while time.monotonic() < deadline and supervisor.process.poll() is None:
             state = running_stack(folder)
-            if state:
-                return state
             for line in supervisor.new_lines():
                 progress(line)
+            if state:
+                return state
             time.sleep(POLL_SECONDS)
     except BaseException:  # Ctrl-C while it starts: nobody would know that it is there
         supervisor.process.terminate()
