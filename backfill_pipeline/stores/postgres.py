@@ -245,7 +245,8 @@ class Postgres:
             application_name=APPLICATION,
             tcp_user_timeout=_NETWORK_DEADLINE_MS,
             keepalives_idle=_NETWORK_DEADLINE_MS // 2000,
-            options=f"-c TimeZone=UTC -c statement_timeout={address.statement_timeout_seconds * 1000}",
+            # jit: compiling takes longer than the slices and counts that we ask for
+            options=f"-c TimeZone=UTC -c jit=off -c statement_timeout={address.statement_timeout_seconds * 1000}",
         )
 
 

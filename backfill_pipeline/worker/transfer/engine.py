@@ -5,7 +5,7 @@ Memory holds `slices_in_flight` slices and nothing that grows with the range.
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ class Watch(Protocol):
 
 
 class Transfer:
-    """Rows of one request from PostgreSQL to ClickHouse, all with one version.
+    """Rows of one request from PostgreSQL to ClickHouse, all with one version. Runs once.
 
     Raises (from run): Stopped; Refused where a target is not as it must be; PipelineError of either store.
     """
@@ -70,60 +70,69 @@ class Transfer:
             refuse_unfit(target, self._schemas[target.table])
         self._routers = {table: Router(clickhouse, schema) for table, schema in self._schemas.items()}
         self._stop, self._moved = threading.Event(), threading.Event()
-        self._source = Source(postgres, request, self._moved.set)
+        self._source = Source(postgres, request, self._moved.set, self._check)
+        self._pool = ThreadPoolExecutor(limits.slices_in_flight, thread_name_prefix="slice")
+        self._planner = ThreadPoolExecutor(1, thread_name_prefix="plan")
         self._loader = Loader(self._pause, self._check)
 
     def run(self, cursor: Cursor | None = None) -> Cursor:
         """Loads everything from the cursor on (None: from the start) and gives the last cursor."""
-        pool = ThreadPoolExecutor(self._limits.slices_in_flight, thread_name_prefix="slice")
         try:
-            cursor = cursor or self._first_cursor(pool)
-            self._watch.reached(cursor)
-            return self._through(pool, self._after_last_day(pool, cursor))
+            return self._caught_up(self._all_days(self._at(cursor or self._first_cursor())))
         finally:
-            self._stop.set()
-            self._source.cancel()
-            pool.shutdown(cancel_futures=True)
-            self._source.close()
+            self._end()
 
-    def _first_cursor(self, pool: ThreadPoolExecutor) -> Cursor:
+    def _end(self) -> None:
+        """Ends reads under way; inserts under way go on to their end, as nobody could tell how far they came."""
+        self._stop.set()
+        self._source.cancel()
+        self._planner.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
+        self._source.close()
+
+    def _first_cursor(self) -> Cursor:
         since = self._postgres.now() - OVERLAP
-        return Cursor(since, self._awaited(pool.submit(self._source.total)), self._request.start)
+        return Cursor(since, self._awaited(self._planner.submit(self._source.total)), self._request.start)
 
-    def _after_last_day(self, pool: ThreadPoolExecutor, cursor: Cursor) -> Cursor:
-        for start, end in self._request.days():
-            if end > cursor.start:
-                after = cursor.after if start == cursor.start else None
-                cursor = self._pass(pool, replace(cursor, start=start, after=after), Slice(start, end, after))
-                cursor = replace(cursor, start=end, after=None)
-                self._watch.reached(cursor)
-        return cursor
+    def _all_days(self, cursor: Cursor) -> Cursor:
+        days = [day for day in self._request.days() if day[1] > cursor.start]
+        if not days:
+            return cursor  # an earlier try was catching up already
+        wholes = (Slice(start, end, cursor.after if start == cursor.start else None) for start, end in days)
+        return self._at(replace(self._carried_out(cursor, wholes), start=self._request.end, after=None))
 
-    def _through(self, pool: ThreadPoolExecutor, cursor: Cursor) -> Cursor:
+    def _caught_up(self, cursor: Cursor) -> Cursor:
         """The catch-up pass: conversations of the range of which something changed since the first attempt began."""
-        request = self._request
-        changed = Slice(request.start, request.end, cursor.after, None, cursor.since)
-        return self._pass(pool, cursor, changed)
+        changed = Slice(self._request.start, self._request.end, cursor.after, None, cursor.since)
+        return self._carried_out(cursor, [changed])
 
-    def _pass(self, pool: ThreadPoolExecutor, cursor: Cursor, whole: Slice) -> Cursor:
-        """Carries the slices out, some at once; the cursor moves over those whose predecessors are durable too."""
-        coming = iter(self._awaited(pool.submit(self._source.plan, whole, self._limits.slice_rows)))
+    def _carried_out(self, cursor: Cursor, wholes: Iterable[Slice]) -> Cursor:
+        """All slices, some at once; the cursor moves over those whose predecessors are durable too."""
+        coming = self._slices(wholes)
         running: deque[tuple[Slice, Future[int]]] = deque()
-        while self._fill(pool, coming, running):
+        while self._fill(coming, running):
             part, future = running.popleft()
-            done = self._awaited(future)
-            if part.upto is not None:
-                cursor = replace(cursor, after=part.upto)
-            cursor = replace(cursor, done=cursor.done + (0 if part.since else done))
-            self._watch.reached(cursor)
+            cursor = self._at(_moved_over(part, self._awaited(future), cursor))
         return cursor
 
-    def _fill(
-        self, pool: ThreadPoolExecutor, coming: Iterator[Slice], running: deque[tuple[Slice, Future[int]]]
-    ) -> bool:
+    def _at(self, cursor: Cursor) -> Cursor:
+        self._watch.reached(cursor)
+        return cursor
+
+    def _slices(self, wholes: Iterable[Slice]) -> Iterator[Slice]:
+        """Slices of each in order; the next one is planned while those before it are carried out."""
+        ahead: deque[Future[tuple[Slice, ...]]] = deque()
+        for whole in wholes:
+            ahead.append(self._planner.submit(self._source.plan, whole, self._limits.slice_rows))
+            if len(ahead) > 1:
+                yield from self._awaited(ahead.popleft())
+        while ahead:
+            yield from self._awaited(ahead.popleft())
+
+    def _fill(self, coming: Iterator[Slice], running: deque[tuple[Slice, Future[int]]]) -> bool:
         """Hands out slices up to twice the number that run at once; whether any is left to wait for."""
         while len(running) < 2 * self._limits.slices_in_flight and (part := next(coming, None)):
-            running.append((part, pool.submit(self._transfer, part)))
+            running.append((part, self._pool.submit(self._transfer, part)))
         return bool(running)
 
     def _awaited(self, future: "Future[T]") -> T:
@@ -181,6 +190,14 @@ class Transfer:
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise Stopped
+
+
+def _moved_over(part: Slice, conversations: int, cursor: Cursor) -> Cursor:
+    """The cursor behind a slice that is durable; the catch-up pass counts nothing twice."""
+    if part.since:
+        return replace(cursor, after=part.upto)
+    behind = (part.start, part.upto) if part.upto is not None else (part.end, None)
+    return replace(cursor, start=behind[0], after=behind[1], done=cursor.done + conversations)
 
 
 def _halvings(rows: int) -> Iterator[int]:

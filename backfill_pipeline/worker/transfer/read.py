@@ -19,10 +19,13 @@ class Source:
 
     Args:
         moved: called after every batch of rows that arrived.
+        check: raises if the transfer is being stopped; asked before every read.
     """
 
-    def __init__(self, postgres: Postgres, request: Request, moved: Callable[[], None]) -> None:
-        self._request, self._moved = request, moved
+    def __init__(
+        self, postgres: Postgres, request: Request, moved: Callable[[], None], check: Callable[[], None]
+    ) -> None:
+        self._request, self._moved, self._check = request, moved, check
         self._readers = Readers(postgres)
 
     def total(self) -> int:
@@ -43,6 +46,7 @@ class Source:
             return {t: self._table(reader, t, part, None if alone else MAX_SLICE_BYTES) for t in tables}
 
     def _table(self, reader: ArrowReader, table: str, part: Slice, max_bytes: int | None) -> pa.Table:
+        self._check()
         sql = statements.read_rows(table, self._request, part)
         return reader.read(sql, max_bytes=max_bytes, moved=self._moved)
 

@@ -18,21 +18,22 @@ _FOLDER = resources.files("backfill_pipeline.stores.sql.transfer")
 
 def read_rows(table: str, request: Request, part: Slice) -> str:
     """All rows of a target table that belong to a slice."""
-    return _filled(table, members=_members(request, part), oldest=Literal(OLDEST), newest=Literal(NEWEST), of=request)
+    members = _composed("members", of=request, belongs=_belongs(request, part))
+    return _filled(table, members=members, oldest=Literal(OLDEST), newest=Literal(NEWEST), of=request)
 
 
 def plan(request: Request, whole: Slice, rows: int) -> str:
     """`(upto, conversations)` of slices of about `rows` conversations and scorecards, in order."""
-    return _filled("plan", members=_members(request, whole), rows=Literal(rows), of=request)
+    return _filled("plan", belongs=_belongs(request, whole), rows=Literal(rows), of=request)
 
 
 def count(request: Request) -> str:
-    return _filled("count", members=_members(request, Slice(request.start, request.end)), of=request)
+    return _filled("count", belongs=_belongs(request, Slice(request.start, request.end)), of=request)
 
 
-def _members(request: Request, part: Slice) -> Composable:
+def _belongs(request: Request, part: Slice) -> Composable:
     return _composed(
-        "members",
+        "belongs",
         of=request,
         start=Literal(part.start),
         end=Literal(part.end),

@@ -1,2 +1,7 @@
--- How many conversations the members are: the total of the progress.
-SELECT count(*) FROM ({members}) AS members
+-- How many conversations belong: the total of the progress. Grouped, as that can be hashed where DISTINCT must sort.
+SELECT count(*)
+FROM (
+    SELECT conversation_id
+    {belongs}
+    GROUP BY conversation_id
+) AS members

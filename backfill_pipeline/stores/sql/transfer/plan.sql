@@ -1,6 +1,10 @@
 -- Upper ends of slices in the order of conversation_id, each with its number of conversations.
 -- A conversation weighs 1 + its scorecards; a slice begins a new one once the rows before it fill one.
-WITH members AS ({members}),
+WITH members AS (
+    SELECT conversation_id
+    {belongs}
+    GROUP BY conversation_id
+),
 weighed AS (
     SELECT members.conversation_id, 1 + count(scorecards.scorecard_id) AS weight
     FROM members
