@@ -1,7 +1,7 @@
 """`python -m backfill_pipeline.stack.demo_data`: fills a configured stack on this machine with demo data."""
 
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -42,7 +42,7 @@ def _arguments(arguments: list[str] | None) -> Namespace:
 def _size(text: str) -> float:
     size = float(text)
     if not 0 < size <= 1000:
-        raise ValueError(text)
+        raise ArgumentTypeError(f"expected a number above 0 and up to 1000, not {text}")
     return size
 
 
