@@ -40,7 +40,7 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="retry_failed_days",
-        target=dg.AssetSelection.assets(*keys),
+        asset_selection=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Retries exactly the failed days, at most {config.limits.retry_attempts} times, with a growing "

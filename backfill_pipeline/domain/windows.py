@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
 
 from backfill_pipeline.domain.errors import Refused
 
@@ -78,12 +79,10 @@ def windows_of(days: Iterable[date]) -> tuple[Window, ...]:
 
 
 def _runs(days: list[date]) -> Iterator[Window]:
-    start: date | None = None
-    for day, following in zip(days, [*days[1:], None], strict=True):
-        start = start or day
-        if following != day + ONE_DAY:
-            yield Window(start, day + ONE_DAY)
-            start = None
+    """Consecutive days keep their distance to their position; a hole changes it."""
+    for _, run in groupby(enumerate(days), key=lambda at: at[1].toordinal() - at[0]):
+        days_of_run = [day for _, day in run]
+        yield Window(days_of_run[0], days_of_run[-1] + ONE_DAY)
 
 
 def parse_day(text: str) -> date:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from backfill_pipeline.domain.datasets import DATASETS
-from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.guards import GuardLimits, Signals, refusals, window_refusals
 from backfill_pipeline.domain.plans import Attempt, Plan, plan_window
 from backfill_pipeline.domain.schemas import TableSchema
@@ -82,7 +82,11 @@ def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema
     fence = systems.ledger.take(claim)
     skew = timedelta(seconds=systems.limits.clock_skew_seconds)
     scale = min((s.version_scale for s in schemas if s.version_scale is not None), default=0)
-    return systems.ledger.draw(claim, fence, server_now=now, skew=skew, scale=scale), schemas
+    try:
+        return systems.ledger.draw(claim, fence, server_now=now, skew=skew, scale=scale), schemas
+    except PipelineError:
+        systems.ledger.release(claim.attempt_id, fence)
+        raise
 
 
 def _gathered(systems: Systems, claim: Claim, schemas: tuple[TableSchema, ...]) -> tuple[Signals, Mapping[str, int]]:

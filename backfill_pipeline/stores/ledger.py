@@ -142,7 +142,13 @@ class Ledger:
             marker = draw_marker(last, server_now, skew, scale)
             row = connection.execute(
                 _DRAW,
-                {**vars(claim), **_span(claim.window), "marker": marker, "fence": fence},
+                {
+                    **vars(claim),
+                    **_span(claim.window),
+                    "profiles": list(claim.profiles),
+                    "marker": marker,
+                    "fence": fence,
+                },
             ).fetchone()
         assert row is not None
         return _attempt(row)
