@@ -19,6 +19,7 @@ from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 APPLICATION = "backfill-pipeline"
+UTC_SESSION = "SET TimeZone TO 'UTC'"  # not among the options: the environment's PGTZ would win over it
 SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TOO_LARGE = "too_large"  # our own code: a read was stopped because it outgrew its memory
 _WHY_LENGTH = 400
@@ -177,6 +178,7 @@ class Postgres:
     def connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
         """An autocommit connection in UTC, closed at the end."""
         with self.translated(), psycopg.connect(self._conninfo(), autocommit=True) as connection:
+            connection.execute(UTC_SESSION)
             yield connection
 
     @contextmanager
@@ -197,6 +199,7 @@ class Postgres:
     def arrow_connection(self) -> Iterator[ArrowReader]:
         """An Arrow connection outside of any transaction, for one `snapshot()` after the other."""
         with self.translated(), adbc.connect(self._conninfo(), autocommit=True) as connection:
+            connection.execute(UTC_SESSION).close()
             yield ArrowReader(connection)
 
     def now(self) -> datetime:
@@ -246,7 +249,7 @@ class Postgres:
             tcp_user_timeout=_NETWORK_DEADLINE_MS,
             keepalives_idle=_NETWORK_DEADLINE_MS // 2000,
             # jit: compiling takes longer than the slices and counts that we ask for
-            options=f"-c TimeZone=UTC -c jit=off -c statement_timeout={address.statement_timeout_seconds * 1000}",
+            options=f"-c jit=off -c statement_timeout={address.statement_timeout_seconds * 1000}",
         )
 
 
