@@ -40,14 +40,14 @@ class Gateway:
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{self.url}ping", timeout=1)
                 return
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.05)
-        raise AssertionError(f"not up after 30 s: {self.log.read_text()}")
+        raise AssertionError(f"not up after 60 s: {self.log.read_text()}")
 
     @property
     def url(self) -> str:
@@ -66,7 +66,7 @@ class Gateway:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +96,7 @@ def client(gateway: Gateway) -> Iterator[Any]:
         root.command(f"DROP DATABASE {name} SYNC")
 
 
-def wait_until(claim: Any, seconds: float = 10) -> None:
+def wait_until(claim: Any, seconds: float = 30) -> None:
     """Polls until the claim holds."""
     deadline = time.monotonic() + seconds
     while not claim():

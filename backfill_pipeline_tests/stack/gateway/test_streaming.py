@@ -63,9 +63,9 @@ def test_a_client_that_knows_no_marker_sees_a_broken_body(gateway: Gateway, fmt:
 
 
 def test_a_client_that_waits_for_the_end_gets_the_errors_own_status(gateway: Gateway) -> None:
-    with gateway.client() as client, pytest.raises(DatabaseError) as caught:
-        client.query("SELECT throwIf(number = 300000) FROM numbers(400000)")
-    assert caught.value.code == 395
+    sql = "SELECT throwIf(number = 300000) FROM numbers(400000)"
+    waiting = urllib3.PoolManager().request("POST", f"{gateway.url}?wait_end_of_query=1", body=sql)
+    assert (waiting.status, waiting.headers["X-ClickHouse-Exception-Code"]) == (500, "395")
 
 
 def test_a_client_that_goes_away_in_mid_select_leaves_no_query_behind(gateway: Gateway, client: Any) -> None:
@@ -138,9 +138,9 @@ def test_a_gigabyte_in_and_out_does_not_fill_the_memory(gateway: Gateway, client
 
 
 def test_a_slow_reader_gets_rows_before_the_query_ends(gateway: Gateway) -> None:
-    sql = "SELECT sleepEachRow(0.05) FROM numbers(60) SETTINGS max_block_size = 1 FORMAT TSV"
+    sql = "SELECT sleepEachRow(0.05) FROM numbers(300) SETTINGS max_block_size = 1 FORMAT TSV"
     began = time.monotonic()
     response = urllib3.PoolManager().request("POST", gateway.url, body=sql, preload_content=False)
     assert next(response.stream(10))
-    assert time.monotonic() - began < 2
-    response.drain_conn()
+    assert time.monotonic() - began < 10
+    response.close()
