@@ -273,7 +273,7 @@ def test_l5_241_a_batch_too_large_for_the_servers_memory_is_halved(
     assert max(sizes) <= 3000
 
 
-def test_l5_252_too_many_parts_are_waited_for_and_not_pushed_on(
+def test_l4_l5_252_too_many_parts_lose_no_row_and_are_waited_for(
     source: PostgresAddress, target: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people.fill(source, count=100)

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pyarrow as pa
+from clickhouse_connect.driver.summary import QuerySummary
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.stores.clickhouse import ShardStore
 
-TOO_MANY_PARTS = "252"
 MEMORY_LIMIT = "241"
+LOST = "rows_lost"  # our own code
 _TRIES = 6
 _FIRST_PAUSE = 0.5
 _SMALLEST_BATCH = 1000
@@ -94,9 +95,11 @@ class Loader:
         self._check()
         settings = {**self._settings_of(shard), _TOKEN: batch.token}
         with shard.translated():
-            shard.client().raw_insert(
+            summary = shard.client().raw_insert(
                 batch.table, batch.rows.column_names, batch.body.to_pybytes(), settings, "ArrowStream"
             )
+
+        _refuse_loss(shard, batch, summary)
 
     def _settings_of(self, shard: ShardStore) -> Mapping[str, str]:
         """Those of the settings that this server knows: an unknown one is refused."""
@@ -104,6 +107,23 @@ class Loader:
             known = {row[0] for row in shard.query("SELECT name FROM system.settings")}
             self._settings[shard.number] = {k: v for k, v in _WANTED.items() if k in known}
         return self._settings[shard.number]
+
+
+def _refuse_loss(shard: ShardStore, batch: Batch, summary: QuerySummary) -> None:
+    """An answer without an error is not enough: an engine was seen to drop a batch for too many parts and answer 200.
+
+    It is no proof the other way: that rows have landed is for the verification to say (trap L4).
+    """
+    if "written_rows" not in summary.summary or summary.written_rows >= batch.rows.num_rows:
+        return
+    raise PipelineError(
+        f"ClickHouse took {summary.written_rows} of {batch.rows.num_rows} rows without an error",
+        where=f"ClickHouse {shard}, table {batch.table}",
+        why="the summary of the insert says so; usual is code 252, too many parts",
+        next_step="it is sent again with the same token; look at system.parts of the table and at the server's log",
+        kind=Kind.RETRY,
+        code=LOST,
+    )
 
 
 def _may_pass_later(error: PipelineError) -> bool:
