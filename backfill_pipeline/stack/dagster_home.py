@@ -47,7 +47,8 @@ def processes(
         WEBSERVER: Answers(f"http://{LOOPBACK}:{web_port}/server_info"),
         DAEMON: Says("Instance is configured with the following daemons"),
     }
-    # The first to open a new storage makes its tables, and two at once collide: prepare goes first.
+    # Prepare goes before the code server, also before its restart. The first to open a new storage makes its tables, and
+    # two at once collide; and a run that the daemon has just handed to a new code server must not be taken for dead.
     waits_for = {
         PREPARE: after,
         CODE_SERVER: (*after, PREPARE),
@@ -63,7 +64,7 @@ def processes(
             ready=ready[name],
             ready_seconds=120,
             after=waits_for[name],
-            again_after=(CODE_SERVER,) if name == PREPARE else (),
+            due_when_lost=(CODE_SERVER,) if name == PREPARE else (),
         )
         for name in commands
     ]

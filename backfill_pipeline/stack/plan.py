@@ -75,7 +75,10 @@ def _gateway(site: Site, cluster: str, shard: int) -> Process:
     port, data = str(site.state.ports[name]), str(site.state.folder / "clickhouse" / name)
     return Process(
         name=name,
-        command=(sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", data, "--port", port),
+        command=(
+            *(sys.executable, "-m", "backfill_pipeline.stack.gateway"),
+            *("--path", data, "--port", port, "--shard", str(shard)),
+        ),
         log=site.log(name),
         ready=Answers(f"http://{LOOPBACK}:{port}/ping"),
         stop_seconds=20,  # it lets inserts in flight end

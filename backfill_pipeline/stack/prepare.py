@@ -1,4 +1,4 @@
-"""A step of the start, before the daemon and after each restart of the code server: `prepare_instance`.
+"""A step of the start, before the daemon and before each restart of the code server: `prepare_instance`.
 
 It runs as a process of its own, as it needs Dagster's environment and a second of imports.
 """

@@ -32,7 +32,7 @@ class Process:
     env: added to the supervisor's own environment; holds secrets, so it is left out of the repr.
     ready: known by this probe within `ready_seconds` of its start.
     after: names of the parts that must be ready before it starts.
-    again_after: parts after whose restart a step that runs once is due again.
+    due_when_lost: parts whose death makes a step that runs once due again, before they are started again.
     stop: the signal that ends it in good order within `stop_seconds`; SIGKILL follows.
     """
 
@@ -43,7 +43,7 @@ class Process:
     ready: Probe = STAYS_ALIVE
     ready_seconds: float = 60
     after: tuple[str, ...] = ()
-    again_after: tuple[str, ...] = ()
+    due_when_lost: tuple[str, ...] = ()
     stop: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
     account: tuple[int, int] | None = None  # user and group ids that it runs as; None: the supervisor's own

@@ -27,7 +27,6 @@ class Slot:
     """A process and what became of it so far."""
 
     process: Process
-    waits_for: set[str]
     child: Child | None = None
     ready: bool = False
     ever_ready: bool = False
@@ -54,7 +53,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._asked_to_stop = threading.Event()
-        self._slots = {p.name: Slot(p, set(p.after)) for p in self.plan}
+        self._slots = {p.name: Slot(p) for p in self.plan}
         # Children ask the kernel to end them with the thread that starts them: this one, which lives until all ended.
         self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
 
@@ -89,7 +88,7 @@ class Watch:
             self._ask_if_ready(slot, slot.child)
 
     def _may_start(self, slot: Slot) -> bool:
-        return time.monotonic() >= slot.not_before and all(self._slots[name].ready for name in slot.waits_for)
+        return time.monotonic() >= slot.not_before and all(self._slots[name].ready for name in slot.process.after)
 
     def _spawn(self, slot: Slot) -> None:
         try:
@@ -130,13 +129,10 @@ class Watch:
         self._report()
         self._make_steps_due(slot.process.name)
 
-    def _make_steps_due(self, restarted: str) -> None:
-        """A step that is due again waits for the part that was lost; that part no longer waits for the step."""
-        for name, slot in self._slots.items():
-            if restarted in slot.process.again_after:
+    def _make_steps_due(self, lost: str) -> None:
+        for slot in self._slots.values():
+            if lost in slot.process.due_when_lost:
                 slot.child, slot.ready = None, False
-                slot.waits_for = {*slot.process.after, restarted}
-                self._slots[restarted].waits_for.discard(name)
 
     def _end_all_and_say_so(self) -> None:
         try:

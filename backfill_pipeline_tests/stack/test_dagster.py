@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from backfill_pipeline.stack.embedded_config import StackCluster
 from backfill_pipeline.stack.password import ensure_password
-from backfill_pipeline.stack.processes import marked_with
+from backfill_pipeline.stack.processes import PROJECT, marked_with
 from backfill_pipeline.stack.state import StackState, last_state
 from backfill_pipeline.stack.supervisor import Stack
 from backfill_pipeline_tests.stack.foreground import everything_written, left_of, until
@@ -77,6 +79,7 @@ def test_trap_12_no_run_outlives_its_code_server_and_the_next_one_serves(stack: 
     os.kill(stack.pids["code-server"], signal.SIGKILL)
     until(lambda: _restarts(stack.folder) == 1, "the code server's restart")
     assert not [p for p in workers if _lives(p)]
+    assert status(stack, run) == "FAILURE"  # else it would keep its pool for ever
     again = launch_when_served(stack)
     assert until(lambda: status(stack, again) == "SUCCESS", "a run after the restart")
 
@@ -99,3 +102,11 @@ def _restarts(folder: Path) -> int:
 
 def _lives(process: psutil.Process) -> bool:
     return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+
+
+def test_the_projects_own_definitions_load_as_operators_validate_them(stack: StackState) -> None:
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+    env = {**os.environ, **stack.environment()}
+    validated = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120)
+    assert validated.returncode == 0, validated.stderr
+    assert "Validation successful for code location backfill_pipeline" in validated.stdout

@@ -132,13 +132,14 @@ def test_what_a_killed_part_had_started_does_not_live_on_beside_its_successor(
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 
-def test_trap_12_dead_runs_are_looked_for_again_after_each_restart_of_the_code_server(
+def test_trap_12_dead_runs_are_looked_for_again_before_the_code_server_takes_new_ones(
     running: Callable[..., Run], tmp_path: Path
 ) -> None:
-    prepare = python("prepare", "print('done')", tmp_path, ready=Finishes(), again_after=("code-server",))
+    prepare = python("prepare", "print('done')", tmp_path, ready=Finishes(), due_when_lost=("code-server",))
     run = started(running(prepare, python("code-server", SERVE, tmp_path, after=("prepare",))))
     os.kill(run.pids["code-server"], signal.SIGKILL)
-    until(lambda: (tmp_path / "prepare.log").read_text().count("done") == 2, "a second look")
+    until(lambda: len(run.said) == 5, "its restart")
+    assert [line.split(" ")[0] for line in run.said[2:]] == ["code-server:", "prepare:", "code-server:"]
 
 
 def test_a_process_that_ignores_sigterm_does_not_hang_the_stop(running: Callable[..., Run], tmp_path: Path) -> None:
