@@ -120,3 +120,9 @@ def _answers(shard: ShardStore) -> bool:
         if error.kind is Kind.UNREACHABLE:
             return False
         raise
+
+
+def rows_since(clickhouse: ClickHouse, tables: Sequence[str], version: datetime) -> int:
+    """Rows of these tables with at least this version, over all shards: how far a reindex has come."""
+    sql = "SELECT count() FROM {table} WHERE update_time >= {{version:DateTime64(6,'UTC')}}"
+    return sum(int(s.scalar(sql.format(table=t), {"version": version})) for s in clickhouse.shards for t in tables)

@@ -1,0 +1,77 @@
+"""`backfill`: thin commands, no logic of their own. Heavy imports wait until their command runs, so that help is quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Rebuild the ClickHouse copy of PostgreSQL data for customers and days, and prove it.
+
+The daily work is done in Dagster's UI; these commands start what is needed around it.
+"""
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+config_app = typer.Typer(help="The configuration file.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Folder = Annotated[Path, typer.Option(help="Where the embedded stack keeps its data, logs and addresses.")]
+LOCAL = Path(".local")
+
+
+@config_app.command("check", epilog="Example: backfill config check config.example.yaml")
+def config_check(
+    file: Annotated[Path, typer.Argument(help="YAML or JSON; the older scripts' config.json too.")],
+) -> None:
+    """Print what the pipeline understood of a configuration; exit code 2 and every mistake if it can't be used."""
+    from rich.console import Console
+
+    from backfill_pipeline.config import load
+    from backfill_pipeline.report.configuration import configuration_tables
+
+    for table in configuration_tables(load(file)):
+        Console().print(table)
+
+
+@app.command(epilog="Examples: backfill stack | backfill stack --folder /tmp/mine | backfill stack --config mine.yaml")
+def stack(
+    folder: Folder = LOCAL,
+    config: Annotated[Path | None, typer.Option(help="Your own addresses: what it names is not started here.")] = None,
+) -> None:
+    """Run everything on this machine in the foreground and print the addresses; Ctrl-C ends it, state is kept."""
+    from backfill_pipeline.stack.addresses import print_addresses
+    from backfill_pipeline.stack.supervisor import Stack
+
+    Stack(folder, config=config).run_forever(print_addresses, lambda line: print(line, flush=True))
+
+
+@app.command(epilog="Examples: backfill demo | backfill demo --size 0.2 | backfill demo --keep")
+def demo(
+    folder: Folder = LOCAL,
+    size: Annotated[float, typer.Option(min=0.01, help="1.0 is 150 conversations per customer and day.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 7,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running, to look around in the UI.")] = False,
+) -> None:
+    """Make data with planted defects, show them, rebuild all days through Dagster, show that they are gone.
+
+    Exit code 0 only if every day matches and no id has more than one row.
+    """
+    from rich.console import Console
+
+    from backfill_pipeline.stack.demo import Demo, run
+
+    raise typer.Exit(run(Demo(folder.resolve(), size=size, seed=seed, keep=keep), Console()))
+
+
+def main() -> None:
+    """The console script: errors of ours are one paragraph, and bad input ends with 2."""
+    from backfill_pipeline.domain.errors import Kind, PipelineError
+
+    try:
+        app()
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2 if error.kind in (Kind.STOP, Kind.REFUSED) else 1)
+
+
+if __name__ == "__main__":
+    main()
