@@ -89,6 +89,7 @@ def _refuse_foreign_rows(client: Client, where: str, *, reset: bool) -> None:
 def insert(client: Client, table: str, rows: pa.Table) -> None:
     """Append Arrow rows to a local table, by column name, in one durable request.
 
-    The token is new each time: the same seed makes the same blocks, which the server would take for repeated ones.
+    The token is new each time (L1): the same seed makes the same blocks, which a replicated table may drop as repeated.
+    The embedded engine forgets them at TRUNCATE, so no test of ours can show it.
     """
     client.insert_arrow(table, rows, settings={"async_insert": 0, "insert_deduplication_token": str(uuid4())})
