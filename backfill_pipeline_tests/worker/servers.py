@@ -66,10 +66,18 @@ def postgres_server(folder: Path, *, port: int | None = None) -> Iterator[Postgr
     wheel.ensure_pgdata_inited()
     command = [str(wheel.bin_path / "postgres"), "-D", str(folder), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
     log = (folder.parent / f"{folder.name}.log").open("ab")
-    with ended(subprocess.Popen([*command, "-c", "fsync=off"], user=wheel.system_user, stdout=log, stderr=log)):
+    started = subprocess.Popen([*command, "-c", "fsync=off"], user=wheel.system_user, stdout=log, stderr=log)
+    with ended(started):
         address = PostgresAddress(host="127.0.0.1", port=port, database="postgres")
-        wait_until(lambda: _answers(address), "PostgreSQL's start")
+        wait_until(lambda: _answers(address) or _died(started, log.name), "PostgreSQL's start", 60)
         yield address
+
+
+def _died(process: "subprocess.Popen[bytes]", log: str) -> bool:
+    """False while it lives; otherwise an error with the end of its log (another process may have got the port)."""
+    if process.poll() is None:
+        return False
+    raise RuntimeError(f"it ended with code {process.returncode}: {Path(log).read_text()[-500:]}")
 
 
 def _answers(address: PostgresAddress) -> bool:

@@ -1,12 +1,16 @@
 """The cron task as a process, against a real Temporal. No worker runs here, so what is started stays open."""
 
 import asyncio
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain import contracts
@@ -138,6 +142,39 @@ def test_d11_an_empty_list_of_customers_does_not_mean_all_of_them() -> None:
 def test_a_job_without_times_does_not_reindex_everything_but_the_last_day() -> None:
     order = task.order_from({}, NOW)
     assert (order.start, order.end, order.customers) == (datetime(2026, 1, 19, 12, tzinfo=UTC), NOW, None)
+
+
+def test_the_other_executions_are_started_after_one_could_not_be(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fault is made up: a real server can't be made to fail for one customer of three."""
+    start = task._ensure_started
+
+    async def failing(client: Client, execution: Execution, reindex: contracts.ReindexInput) -> None:
+        if execution.customer == "acme":
+            raise RPCError("overloaded", RPCStatusCode.RESOURCE_EXHAUSTED, b"")
+        await start(client, execution, reindex)
+
+    monkeypatch.setattr(task, "_ensure_started", failing)
+    for name, value in cluster.environment(config, **WINDOW).items():
+        monkeypatch.setenv(name, value)
+    assert task.main() == 1
+    printed = capsys.readouterr()
+    assert {e.profile for e in executions(printed.out) if e.customer == "globex"} == {"default", "emea"}
+    assert "acme" in printed.err
+    assert "acme" not in printed.out
+
+
+def test_a_job_ended_by_sigterm_says_so_and_leaves_no_one_waiting(tmp_path: Path) -> None:
+    config = cluster.write_config(tmp_path, TemporalAddress(address=f"127.0.0.1:{servers.free_port()}"))
+    command = [sys.executable, "-m", "backfill_pipeline.worker.tasks.batch_reindex_conversations"]
+    env = cluster.environment(config, **WINDOW)
+    with servers.ended(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as job:
+        time.sleep(6)
+        job.terminate()
+        _, errors = job.communicate(timeout=10)
+    assert job.returncode == 143
+    assert b"SIGTERM" in errors
 
 
 def test_a_temporal_that_is_away_is_named_with_its_address_instead_of_waiting_for_ever(
