@@ -1,0 +1,18 @@
+"""One embedded stack (without Dagster) for all tests that need real parts; it starts when the first one asks."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backfill_pipeline.stack.embedded_config import PARTS
+from backfill_pipeline.stack.supervisor import Stack
+from backfill_pipeline_tests.live import Live, live
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """PostgreSQL, ClickHouse gateways, Temporal and workers of both clusters; data is made by whoever needs it."""
+    folder = Path(tmp_path_factory.mktemp("stack"))
+    with Stack(folder, parts=PARTS - {"dagster"}) as state:
+        yield live(state, state.config_path)

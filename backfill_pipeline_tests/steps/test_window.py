@@ -1,0 +1,30 @@
+"""The life of a window on real parts, step by step, judged row by row."""
+
+import pytest
+
+from backfill_pipeline.steps import delete, follow, inspect, launch, record
+from backfill_pipeline.steps.records import Recorded
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+from backfill_pipeline_tests.live import Live
+
+
+def run_window(systems: Systems, claim: Claim) -> Recorded:
+    inspection = inspect.inspect(systems, claim, launched_by="test")
+    deletion = delete.delete(systems, inspection)
+    launched = launch.launch(systems, inspection)
+    followed = follow.follow(systems, inspection, launched)
+    return record.record(systems, inspection, deletion, launched, followed)
+
+
+@pytest.mark.parametrize(("cluster", "customer"), [("north", "globex"), ("south", "umbrella")])
+def test_stale_days_become_equal_to_the_source_row_by_row(engines: Live, cluster: str, customer: str) -> None:
+    engines.make_data()
+    assert engines.differences(cluster, customer)
+    with engines.systems(cluster) as systems:
+        recorded = run_window(systems, engines.claim(cluster, customer))
+    assert [d.verdict for d in recorded.verification.days] == ["MATCH"] * 10
+    assert not recorded.doubled
+    after = engines.differences(cluster, customer)
+    assert not after, str(after)
+    assert after.expected > 0
