@@ -62,6 +62,14 @@ def demo(
     raise typer.Exit(run(Demo(folder.resolve(), size=size, seed=seed, keep=keep), Console()))
 
 
+@app.command(epilog="Example: backfill stop --folder /tmp/mine")
+def stop(folder: Folder = LOCAL) -> None:
+    """End the stack that `backfill demo --keep` left running; its state is kept."""
+    from backfill_pipeline.stack.background import stop_in_background
+
+    typer.echo("stopped" if stop_in_background(folder) else f"no stack runs in {folder}")
+
+
 def main() -> None:
     """The console script: errors of ours are one paragraph, and bad input ends with 2."""
     from backfill_pipeline.domain.errors import Kind, PipelineError

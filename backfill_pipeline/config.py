@@ -141,6 +141,13 @@ class Limits(Model):
     retry_delay_seconds: float = Field(60, ge=0, description="before the first retry; doubles with each")
 
 
+class Verification(Model):
+    """The schedule that verifies without touching anything."""
+
+    cron: str = Field("0 6 * * *", description="in UTC")
+    days: int = Field(7, ge=1, le=366, description="up to yesterday")
+
+
 class Customer(Model):
     id: Id
     profiles: list[Id] = Field(["default"], min_length=1)
@@ -174,6 +181,7 @@ class Config(Model):
     datasets: list[str] = ["conversations"]
     ledger: PostgresAddress | None = None
     limits: Limits = Limits()
+    verification: Verification = Verification()
 
     @model_validator(mode="after")
     def _names_are_known_and_unique(self) -> "Config":

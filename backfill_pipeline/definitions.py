@@ -12,7 +12,7 @@ from backfill_pipeline.defs.verification import verification
 def definitions_of(config: Config) -> dg.Definitions:
     """All definitions of a configuration; nothing is connected before a run needs it."""
     pipeline, built = Pipeline(config), build(config)
-    job, schedule = verification(built)
+    job, schedule = verification(config, built)
     return dg.Definitions(
         assets=built.assets,
         asset_checks=built.checks,

@@ -1,22 +1,23 @@
 """Scheduled verification: a checks-only run per asset over the last days. It reads both sides and touches nothing."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import dagster as dg
 
+from backfill_pipeline.config import Config
 from backfill_pipeline.defs.assets import Built
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.domain.windows import Window
 
 UnresolvedJob: TypeAlias = Any  # Dagster does not export the type that define_asset_job returns
-VERIFIED_DAYS = 7
 JOB = "verify"
 
 
-def verification(built: Built) -> tuple[UnresolvedJob, dg.ScheduleDefinition]:
+def verification(config: Config, built: Built) -> tuple[UnresolvedJob, dg.ScheduleDefinition]:
     """The checks-only job, which takes its days by range tags, and its daily schedule."""
+    days = config.verification.days
     checks = {c for d in built.checks for c in d.check_keys}
     job = dg.define_asset_job(
         JOB,
@@ -26,25 +27,20 @@ def verification(built: Built) -> tuple[UnresolvedJob, dg.ScheduleDefinition]:
 
     @dg.schedule(
         job=job,
-        cron_schedule="0 6 * * *",
+        cron_schedule=config.verification.cron,
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         name="verify_last_days",
-        description=f"Verifies the last {VERIFIED_DAYS} days of every asset.",
+        description=f"Verifies the last {config.verification.days} days of every asset.",
     )
     def verify_last_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = context.scheduled_execution_time.date()
         for of in built.ids:
             yield dg.RunRequest(
-                run_key=f"{of.key.to_user_string()}:{today}",
+                run_key=f"{of.key.to_user_string()}:{context.scheduled_execution_time.isoformat()}",
                 asset_selection=[],
                 asset_check_keys=[c for c in checks if c.asset_key == of.key],
-                tags=range_tags(last_days(today)),
+                tags=range_tags(Window(today - timedelta(days=days), today)),
             )
 
     return job, verify_last_days
-
-
-def last_days(today: date) -> Window:
-    """The days that are over, up to yesterday."""
-    return Window(today - timedelta(days=VERIFIED_DAYS), today)

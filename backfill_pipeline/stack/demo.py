@@ -19,6 +19,7 @@ from backfill_pipeline.domain.verdicts import DayVerdict
 from backfill_pipeline.domain.windows import ONE_DAY, Window
 from backfill_pipeline.report.tables import verdict_table
 from backfill_pipeline.stack.addresses import print_addresses
+from backfill_pipeline.stack.background import start_in_background
 from backfill_pipeline.stack.demo_data import FIRST_DAY, generate
 from backfill_pipeline.stack.state import StackState, running_stack
 from backfill_pipeline.stack.supervisor import Stack
@@ -68,19 +69,23 @@ def run(demo: Demo, console: Console) -> int:
     with _stack(demo, console) as state:
         code = _shown(demo, state, console, started)
         if demo.keep:
-            _stay(state, console)
+            print_addresses(state, console)
+            console.print("the stack stays; end it with: backfill stop")
     return code
 
 
 @contextmanager
 def _stack(demo: Demo, console: Console) -> Iterator[StackState]:
-    """The stack that already runs in the folder, which is left running, or one of our own."""
+    """The stack that already runs in the folder, or one of our own, which ends with the demo unless it is kept."""
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{line}[/dim]", highlight=False)
+
     running = running_stack(demo.folder)
-    if running:
-        console.print(f"using the stack that runs in {demo.folder}")
-        yield running
+    if running or demo.keep:
+        yield running or start_in_background(demo.folder, progress=say)
         return
-    with Stack(demo.folder, progress=lambda line: console.print(f"[dim]{line}[/dim]", highlight=False)) as state:
+    with Stack(demo.folder, progress=say) as state:
         yield state
 
 
@@ -178,13 +183,3 @@ def _progress(console: Console) -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console)
-
-
-def _stay(state: StackState, console: Console) -> None:
-    print_addresses(state, console)
-    console.print("the stack stays until Ctrl-C")
-    try:
-        while True:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        console.print("stopping")

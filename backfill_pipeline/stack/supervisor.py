@@ -71,7 +71,8 @@ class Stack:
     Args:
         folder: where its data, logs and addresses are kept between starts.
         clusters: made-up clusters, all of whose parts are embedded.
-        config: a configuration file of your own instead; what it gives an address for is not started.
+        config: a configuration file of your own instead; what it gives an address for is not started, and a cluster
+            of the same name as a made-up one has as many shards.
         parts: those of `PARTS` that may be started; the others' addresses are left out of the configuration.
         definitions: the module that Dagster's code server loads.
         progress: told what happens, a line each, unless `start` is given another.
@@ -185,7 +186,7 @@ class Stack:
         self._watch.start()
 
     def _embedded(self, config: Config) -> Embedded:
-        shards = {c.name: c.shards for c in self._clusters} if self._config is None else {}
+        shards = {c.name: c.shards for c in self._clusters}
         return embedded(config, shards, self._parts, own_storage=bool(os.environ.get(ENV_STORAGE)))
 
     def _make_files(self, config: Config, parts: Embedded) -> None:
