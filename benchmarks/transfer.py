@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from psycopg.sql import SQL, Literal
 from rich.console import Console
 from rich.table import Table
 
@@ -48,6 +49,33 @@ ALL = tuple(t.table for t in CONVERSATIONS.targets)
 LOADS = {"scorecard": ("scorecard",), "score": ("score",), "all three": ALL}
 
 
+# The baselines' own statements: one plain join for the whole range, free of what our slices need.
+_BELONGING = """
+FROM app.chats AS c
+JOIN director.scorecards AS s USING (customer_id, profile_id, conversation_id)
+{scores} WHERE c.customer_id = {customer} AND c.profile_id = {profile} AND c.started_at >= {start}
+  AND c.started_at < {end} AND NOT c.is_dev_user AND c.conversation_id <> '' AND s.scorecard_type IS NULL
+"""
+_SCORECARD = """
+SELECT s.scorecard_id, s.conversation_id, c.started_at AS conversation_start_time, s.template_id, s.template_revision,
+       s.submission_source, s.agent_user_id, s.creator_user_id, s.score, s.scorecard_time, s.submitted_at
+"""
+_SCORE = """
+SELECT h.scorecard_id, h.criterion_id, s.conversation_id, c.started_at AS conversation_start_time, h.numeric_value,
+       h.ai_value, h.text_value, h.not_applicable, h.weight
+"""
+_SCORES = "JOIN director.historic_scorecard_scores AS h ON h.scorecard_id = s.scorecard_id"
+
+
+def plain_join(table: str, request: Request) -> str:
+    if table == "conversation":
+        return statements.read_rows(table, request, Slice(request.start, request.end))
+    selected, scores = (_SCORECARD, "") if table == "scorecard" else (_SCORE, _SCORES)
+    values = {"customer": request.customer, "profile": request.profile, "start": request.start, "end": request.end}
+    literals = {name: Literal(value) for name, value in values.items()}
+    return (SQL(selected) + SQL(_BELONGING).format(scores=SQL(scores), **literals)).as_string(None)
+
+
 class Quiet:
     def alive(self) -> None: ...
     def reached(self, cursor: object) -> None: ...
@@ -71,7 +99,7 @@ def by_transfer(postgres: Postgres, clickhouse: ClickHouse, request: Request, ta
 def row_wise(postgres: Postgres, clickhouse: ClickHouse, request: Request, tables: tuple[str, ...]) -> None:
     client = clickhouse.shards[0].client()
     for table in tables:
-        sql = statements.read_rows(table, request, Slice(request.start, request.end))
+        sql = plain_join(table, request)
         with postgres.snapshot() as connection, connection.cursor(name="rows") as cursor:
             cursor.itersize = FETCH
             cursor.execute(sql)
@@ -84,7 +112,7 @@ def row_wise(postgres: Postgres, clickhouse: ClickHouse, request: Request, table
 def engine_pull(postgres: Postgres, clickhouse: ClickHouse, request: Request, tables: tuple[str, ...]) -> None:
     address = postgres.address
     for table in tables:
-        sql = statements.read_rows(table, request, Slice(request.start, request.end))
+        sql = plain_join(table, request)
         with postgres.connection() as connection:
             types = {c.name: c.type_display for c in connection.execute(f"{sql} LIMIT 0").description or ()}
         # The pull knows no zones: times must arrive as UTC without one.

@@ -1,4 +1,5 @@
 -- Rows of the target `score`: the scores of the scorecards that are loaded, on the day of their conversation.
+-- OFFSET 0 keeps the planner to index probes, see plan.sql.
 WITH members AS ({members})
 SELECT
     scores.scorecard_id,
@@ -11,10 +12,18 @@ SELECT
     scores.not_applicable,
     scores.weight
 FROM members
-JOIN director.scorecards AS scorecards
-  ON scorecards.customer_id = {customer}
- AND scorecards.profile_id = {profile}
- AND scorecards.conversation_id = members.conversation_id
- AND scorecards.scorecard_type IS NULL
-JOIN director.historic_scorecard_scores AS scores
-  ON scores.scorecard_id = scorecards.scorecard_id
+CROSS JOIN LATERAL (
+    SELECT scorecard_id
+    FROM director.scorecards
+    WHERE customer_id = {customer}
+      AND profile_id = {profile}
+      AND conversation_id = members.conversation_id
+      AND scorecard_type IS NULL
+    OFFSET 0
+) AS scorecards
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM director.historic_scorecard_scores
+    WHERE scorecard_id = scorecards.scorecard_id
+    OFFSET 0
+) AS scores

@@ -1,4 +1,5 @@
 -- Rows of the target `scorecard`: all but appeals, on the day of their conversation.
+-- OFFSET 0 keeps the planner to index probes, see plan.sql.
 WITH members AS ({members})
 SELECT
     scorecards.scorecard_id,
@@ -13,8 +14,12 @@ SELECT
     CASE WHEN scorecard_time >= {oldest} AND scorecard_time < {newest} THEN scorecard_time END AS scorecard_time,
     CASE WHEN submitted_at >= {oldest} AND submitted_at < {newest} THEN submitted_at END AS submitted_at
 FROM members
-JOIN director.scorecards AS scorecards
-  ON scorecards.customer_id = {customer}
- AND scorecards.profile_id = {profile}
- AND scorecards.conversation_id = members.conversation_id
- AND scorecards.scorecard_type IS NULL
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM director.scorecards
+    WHERE customer_id = {customer}
+      AND profile_id = {profile}
+      AND conversation_id = members.conversation_id
+      AND scorecard_type IS NULL
+    OFFSET 0
+) AS scorecards
