@@ -105,11 +105,12 @@ def parse_rfc3339(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter: year 1 or 9999, moved out of range by its zone
         raise _not_rfc3339(text, str(error)) from None
     if moment.tzinfo is None or "T" not in text.upper():
         raise _not_rfc3339(text, "date, time and zone are all needed")
-    return moment.astimezone(UTC)
+    return utc
 
 
 def _not_rfc3339(text: str, why: str) -> Refused:
