@@ -49,6 +49,13 @@ class Live:
         folder = self.state.folder / "demo"
         return generate(self.config, size=size, days=days, folder=folder, odd_rows=odd)
 
+    def wrong_rows(self, cluster: str, customer: str, window: Window) -> dict[str, list[tuple[str, ...]]]:
+        """Missing, extra and different rows of some days; a double whose other row lies outside them is not theirs."""
+        found = self.differences(cluster, customer, window)
+        assert found.expected > 0
+        kinds = ("missing", "extra", "different", "appeals")
+        return {k: ids for k in kinds if (ids := [i for t in found.tables.values() for i in getattr(t, k)])}
+
     def source_dsn(self, cluster: str) -> str:
         address = self.config.cluster(cluster).postgres
         assert address is not None

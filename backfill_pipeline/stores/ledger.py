@@ -26,6 +26,9 @@ from backfill_pipeline.stores.postgres import Postgres
 _SCHEMA_LOCK = 7_204_511  # two processes that create the schema at once would collide
 
 
+_HAS_SCHEMA: set[str] = set()  # addresses whose schema this process has ensured
+
+
 @dataclass(frozen=True)
 class Claim:
     """What an attempt wants to touch."""
@@ -60,12 +63,16 @@ class Ledger:
 
     def ensure_schema(self) -> None:
         sql = resources.files("backfill_pipeline.stores.sql").joinpath("ledger.sql").read_text(encoding="utf-8")
-        with self._transaction() as connection:
+        with self._postgres.connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SCHEMA_LOCK])
             connection.execute(sql.encode())
+        _HAS_SCHEMA.add(str(self._postgres.address))
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection[Any]]:
+        """Whichever process comes first makes the tables: a backfill may be launched before anything else ran."""
+        if str(self._postgres.address) not in _HAS_SCHEMA:
+            self.ensure_schema()
         with self._postgres.connection() as connection, connection.transaction():
             yield connection
 
