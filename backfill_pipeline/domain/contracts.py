@@ -22,7 +22,7 @@ ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
 _LINE = re.compile(
     r"Created reindex conversations job: "
     r"name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s]+)/jobs/(?P<job>[^/\s,]+), "
-    r"execution_id=(?P<execution>\S+), cluster=(?P<cluster>\S+)"
+    r"execution_id=(?P<execution>\S+), cluster=(?P<cluster>[^\s\"]+)"
 )
 
 
@@ -86,5 +86,9 @@ def progress_from(details: Mapping[str, Any] | None) -> Progress | None:
     state = (details or {}).get("State")
     if not isinstance(state, Mapping):
         return None
-    total = int(state.get("TotalConversationCount", 0)) or None
-    return Progress(int(state.get("ReindexedConversations", 0)), int(state.get("FailedConversations", 0)), total)
+    names = ("ReindexedConversations", "FailedConversations", "TotalConversationCount")
+    try:
+        done, failed, total = (int(state.get(name, 0)) for name in names)
+    except (TypeError, ValueError):
+        return None
+    return Progress(done, failed, total or None)
