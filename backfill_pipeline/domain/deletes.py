@@ -73,6 +73,8 @@ def build_delete(
 
 def moment_literal(moment: datetime, scale: int) -> str:
     """An aware time as `toDateTime64('2026-01-15 00:00:00.000', 3, 'UTC')`, the way ClickHouse writes it back."""
+    if moment.tzinfo is None:
+        raise ValueError(f"a time without a zone is ambiguous: {moment!r}")
     utc = moment.astimezone(UTC)
     digits = f"{utc.microsecond:06d}"[:scale]
     return f"toDateTime64('{utc:%Y-%m-%d %H:%M:%S}.{digits}', {scale}, 'UTC')"
