@@ -102,21 +102,33 @@ def _source(signals: Signals, limits: GuardLimits) -> list[str]:
     if signals.source is None or signals.target is None:
         side = "source" if signals.source is None else "target"
         return [f"the {side} could not be counted; an unknown count is never taken for zero"]
+    unknown = _uncounted(signals)
     if limits.is_approved:
-        return []
+        return unknown
     main = signals.dataset.main.table
-    reasons = [r for d in signals.window.days for r in _shrunk(signals, d, main, limits.min_source_ratio)]
+    reasons = unknown + [r for d in signals.window.days for r in _shrunk(signals, d, main, limits.min_source_ratio)]
     rows = sum(s.rows for sums in signals.source.values() for s in sums.values())
     if rows > limits.max_rows_without_approval:
         reasons.append(f"{rows:,} source rows are above {limits.max_rows_without_approval:,}: set the tag `approved`")
     return reasons
 
 
+def _uncounted(signals: Signals) -> list[str]:
+    """Days and tables that one side did not count; no approval makes them known."""
+    sides = (("source", signals.source), ("target", signals.target))
+    tables = [t.table for t in signals.dataset.targets]
+    return [
+        f"{day}: {table} could not be counted in the {side}"
+        for day in signals.window.days
+        for table in tables
+        for side, sums in sides
+        if _rows(sums, day, table) is None
+    ]
+
+
 def _shrunk(signals: Signals, day: date, table: str, ratio: float) -> list[str]:
     source, target = _rows(signals.source, day, table), _rows(signals.target, day, table)
-    if source is None or target is None:
-        return [f"{day}: {table} could not be counted"]
-    if target == 0 or source >= ratio * target:
+    if source is None or not target or (source > 0 and source >= ratio * target):
         return []
     share = f"{source / target:.0%}"
     return [
