@@ -46,8 +46,8 @@ class DayVerdict:
 
 def judge(day: date, source: DaySums | None, target: DaySums | None) -> DayVerdict:
     """Compare both sides of a day, table by table."""
-    if source is None or target is None:
-        side = "source" if source is None else "target"
+    if not source or not target:  # a side without a single table was not counted either
+        side = "target" if source else "source"
         return DayVerdict(day, Verdict.ERROR, (f"the {side} was not counted",), source, target)
     reasons = tuple(r for t in sorted({*source, *target}) for r in _table_reasons(t, source.get(t), target.get(t)))
     if any("was not counted" in r for r in reasons):
