@@ -1,0 +1,202 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from backfill_pipeline.domain.datasets import CONVERSATIONS, Target
+from backfill_pipeline.domain.guards import GuardLimits, Signals, refusals, window_refusals
+from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.domain.verdicts import Sums, TableSum
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline_tests.domain.schema import schema_of
+
+WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
+FIRST, SECOND, THIRD = WINDOW.days
+LIMITS = GuardLimits(max_window_days=31, max_rows_without_approval=1_000_000, min_source_ratio=0.9)
+APPROVED = replace(LIMITS, is_approved=True)
+SCHEMAS = tuple(schema_of(t) for t in CONVERSATIONS.targets)
+
+
+def sums(rows: int = 100, **of_days: int | None) -> Sums:
+    """The same rows of every table on every day; `day_2=5` sets the second day's, `day_2=None` leaves it out."""
+    wanted = {d: of_days.get(f"day_{n}", rows) for n, d in enumerate(WINDOW.days, 1)}
+    return {d: {t.table: TableSum(n) for t in CONVERSATIONS.targets} for d, n in wanted.items() if n is not None}
+
+
+def signals(**overrides: Any) -> Signals:
+    """What inspect sees of a window that may be deleted."""
+    good: dict[str, Any] = {
+        "dataset": CONVERSATIONS,
+        "customer": "acme",
+        "window": WINDOW,
+        "today": date(2026, 2, 1),
+        "source": sums(),
+        "target": sums(),
+        "schemas": SCHEMAS,
+        "future_rows": {t.table: 0 for t in CONVERSATIONS.targets},
+    }
+    return Signals(**{**good, **overrides})
+
+
+def with_first(**changes: Any) -> tuple[TableSchema, ...]:
+    return (replace(SCHEMAS[0], **changes), *SCHEMAS[1:])
+
+
+def test_a_good_window_is_not_held_up() -> None:
+    assert refusals(signals(), LIMITS) == ()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        pytest.param({"customer": ""}, "no customer is named", id="d11_no_customer"),
+        pytest.param({"today": THIRD}, "2026-01-03 (UTC) is not over yet", id="a_day_not_over"),
+        pytest.param({"today": FIRST}, "ends after yesterday", id="the_future"),
+        pytest.param({"source": None}, "the source could not be counted", id="d9_source_unknown"),
+        pytest.param({"target": None}, "the target could not be counted", id="d9_target_unknown"),
+        pytest.param(
+            {"source": sums(day_2=None)},
+            "2026-01-02: conversation could not be counted in the source",
+            id="d9_source_day",
+        ),
+        pytest.param(
+            {"target": sums(day_3=None)}, "2026-01-03: score could not be counted in the target", id="d9_target_day"
+        ),
+        pytest.param(
+            {"source": sums(day_2=89)}, "source has 89 of conversation, the target 100 (89%", id="d10_smaller"
+        ),
+        pytest.param({"source": sums(3), "target": sums(57_000)}, "the target 57,000 (0%", id="d10_nearly_nothing"),
+        pytest.param({"source": sums(0)}, "the source has 0 of conversation", id="d10_source_empty"),
+        pytest.param({"source": sums(0), "target": sums(1)}, "the target 1 (0%", id="d10_a_single_row"),
+        pytest.param({"future_rows": {"score": 7}}, "score: 7 rows have a version from the future", id="future_rows"),
+        pytest.param({"schemas": with_first(views=("default.mv",))}, "the view default.mv is not", id="d14_view"),
+        pytest.param({"schemas": with_first(engine="MergeTree")}, "conversation: engine is MergeTree", id="engine"),
+        pytest.param({"schemas": with_first(sorting_key="chat_id")}, "sorting key is (chat_id)", id="key"),
+        pytest.param({"dead_shards": ("2",)}, "shard 2 has no active replica", id="d3_dead_shard"),
+        pytest.param({"queued_blocks": 4}, "4 blocks wait in the distribution queue", id="l0_queue"),
+    ],
+)
+def test_one_bad_signal_alone_keeps_the_rows(overrides: Mapping[str, Any], reason: str) -> None:
+    found = refusals(signals(**overrides), LIMITS)
+    assert found
+    assert any(reason in r for r in found), found
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (replace(LIMITS, max_window_days=2), "3 days, the maximum is 2 (limits.max_window_days)"),
+        (replace(LIMITS, max_rows_without_approval=899), "900 source rows are above 899: set the tag `approved`"),
+    ],
+)
+def test_a_window_above_a_limit_names_the_limit(limits: GuardLimits, reason: str) -> None:
+    assert [r for r in refusals(signals(), limits) if reason in r]
+    assert len(refusals(signals(), limits)) == 1
+
+
+def test_the_largest_allowed_window_is_not_refused() -> None:
+    limits = replace(LIMITS, max_window_days=3, max_rows_without_approval=900)
+    assert refusals(signals(today=WINDOW.end), limits) == ()
+
+
+@pytest.mark.parametrize(("source", "is_refused"), [(89, True), (90, False), (100, False), (5_000, False)])
+def test_d10_a_source_below_the_share_keeps_the_day(source: int, is_refused: bool) -> None:
+    assert bool(refusals(signals(source=sums(day_1=source)), LIMITS)) is is_refused
+
+
+def test_d10_every_day_that_shrank_is_named_and_no_other() -> None:
+    found = refusals(signals(source=sums(day_1=1, day_3=2)), LIMITS)
+    assert [r[:10] for r in found] == [str(FIRST), str(THIRD)]
+
+
+def test_d10_an_empty_source_is_refused_even_where_every_share_is_allowed() -> None:
+    limits = replace(LIMITS, min_source_ratio=0.0)
+    assert refusals(signals(source=sums(day_1=1)), limits) == ()
+    assert refusals(signals(source=sums(day_1=0)), limits)
+
+
+def test_d10_a_day_that_is_empty_on_both_sides_is_no_accident() -> None:
+    assert refusals(signals(source=sums(0), target=sums(0)), LIMITS) == ()
+
+
+def test_d10_a_window_whose_target_is_empty_may_be_loaded() -> None:
+    assert refusals(signals(target=sums(0)), LIMITS) == ()
+
+
+def test_d10_a_person_may_ask_for_a_shrunken_source_by_name() -> None:
+    shrunk = signals(source=sums(0), future_rows={"score": 7})
+    assert len(refusals(shrunk, LIMITS)) == 4
+    assert refusals(shrunk, APPROVED) == ()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"source": None},
+        {"target": None},
+        {"source": sums(day_2=None)},
+        {"target": sums(day_2=None)},
+        {"customer": ""},
+        {"today": FIRST},
+        {"dead_shards": ("1",)},
+        {"queued_blocks": 1},
+        {"schemas": with_first(engine="MergeTree")},
+        {"schemas": with_first(views=("default.mv",))},
+    ],
+)
+def test_d9_approval_never_turns_an_unknown_or_a_broken_server_into_a_yes(overrides: Mapping[str, Any]) -> None:
+    assert refusals(signals(**overrides), APPROVED)
+
+
+def test_d9_a_table_that_one_side_did_not_count_is_not_taken_for_empty() -> None:
+    for table in (t.table for t in CONVERSATIONS.targets):
+        without = {d: {t: s for t, s in tables.items() if t != table} for d, tables in sums().items()}
+        assert len(refusals(signals(source=without), APPROVED)) == 3
+        assert len(refusals(signals(target=without), LIMITS)) == 3
+
+
+def test_d14_a_view_that_the_configuration_lists_is_let_through_and_no_other() -> None:
+    views = signals(schemas=with_first(views=("default.mv", "default.other")))
+    found = refusals(views, replace(LIMITS, known_views=("default.mv",)))
+    assert [r for r in found if "default.other" in r]
+    assert not [r for r in found if "default.mv" in r]
+
+
+@pytest.mark.parametrize(("free", "is_refused"), [(199, True), (200, False), (None, False), (0, True)])
+def test_d17_an_alter_without_room_for_twice_the_largest_part_is_refused(free: int | None, is_refused: bool) -> None:
+    full = signals(schemas=with_first(largest_part_bytes=100, free_disk_bytes=free))
+    assert bool(refusals(full, replace(LIMITS, is_alter=True))) is is_refused
+    assert refusals(full, LIMITS) == (), "a lightweight delete rewrites no part"
+
+
+def test_no_reason_is_hidden_behind_another() -> None:
+    bad = signals(
+        today=SECOND,
+        source=sums(1),
+        schemas=with_first(views=("default.mv",), engine="MergeTree", largest_part_bytes=9, free_disk_bytes=1),
+        future_rows={"score": 7, "conversation": 1, "scorecard": 0},
+        dead_shards=("1", "2"),
+        queued_blocks=3,
+    )
+    found = refusals(bad, replace(LIMITS, max_window_days=1, is_alter=True))
+    wanted = ["maximum is 1", "not over yet", "engine is", "default.mv", "ALTER rewrites", "shard 1", "shard 2"]
+    wanted += ["3 blocks", str(FIRST), str(SECOND), str(THIRD), "score: 7 rows", "conversation: 1 rows"]
+    assert [w for w in wanted if not any(w in r for r in found)] == []
+    assert len(found) == len(wanted)
+
+
+def test_a_fault_that_both_shards_have_is_said_once() -> None:
+    both = (*with_first(engine="MergeTree"), *with_first(engine="MergeTree"))
+    assert len(refusals(signals(schemas=both), LIMITS)) == 1
+
+
+def test_d16_a_day_that_is_still_being_written_is_refused_before_any_system_is_asked() -> None:
+    assert window_refusals(WINDOW, THIRD, LIMITS)
+    assert window_refusals(WINDOW, WINDOW.end, LIMITS) == ()
+
+
+def test_every_target_has_a_schema_that_counts_as_good() -> None:
+    targets: tuple[Target, ...] = CONVERSATIONS.targets
+    assert [s.table for s in SCHEMAS] == [t.table for t in targets]

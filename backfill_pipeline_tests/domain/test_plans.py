@@ -1,0 +1,100 @@
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given
+
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.plans import Attempt, Plan, plan_window
+from backfill_pipeline.domain.windows import Window, parse_rfc3339
+from backfill_pipeline_tests.domain.strategies import an_attempt, attempts
+
+LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+LABEL_KEY = r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+
+
+def plan_of(attempt: Attempt, max_days: int = 31) -> Plan:
+    return plan_window(attempt, max_days=max_days, job_deadline_seconds=60)
+
+
+@given(attempts())
+def test_a_dry_run_never_lies_as_the_same_attempt_has_the_same_plan(attempt: Attempt) -> None:
+    shown, carried_out = plan_of(attempt), plan_of(attempt)
+    assert shown == carried_out
+    assert json.loads(json.dumps(asdict(shown))) == json.loads(json.dumps(asdict(carried_out)))
+
+
+def test_the_job_gets_exactly_the_env_of_the_contract() -> None:
+    assert plan_of(an_attempt()).launch.env == {
+        "REINDEX_MODE": "conversation",
+        "REINDEX_START_TIME": "2026-01-01T00:00:00Z",
+        "REINDEX_END_TIME": "2026-01-04T00:00:00Z",
+        "RUN_ONLY_FOR_CUSTOMER_IDS": "acme",
+        "REINDEX_MARKER": "2026-02-01T10:00:00.123456Z",
+        "REINDEX_ATTEMPT_ID": "00000000-0000-0000-0000-000000000001",
+    }
+
+
+@given(attempts())
+def test_the_job_writes_above_the_marker_that_the_delete_was_bounded_by(attempt: Attempt) -> None:
+    plan = plan_of(attempt)
+    assert parse_rfc3339(plan.launch.env["REINDEX_MARKER"]) == attempt.marker
+    assert {d.needle for d in plan.deletes} == {f"toDateTime64('{attempt.marker:%Y-%m-%d %H:%M:%S.%f}', 6, 'UTC')"}
+
+
+@given(attempts())
+def test_what_is_deleted_is_loaded_again_and_nothing_else(attempt: Attempt) -> None:
+    plan, window = plan_of(attempt), attempt.window
+    assert parse_rfc3339(plan.launch.env["REINDEX_START_TIME"]) == window.start_time
+    assert parse_rfc3339(plan.launch.env["REINDEX_END_TIME"]) == window.end_time
+    for delete in plan.deletes:
+        assert f">= toDateTime64('{window.start} 00:00:00.000', 3, 'UTC')" in delete.predicate
+        assert f"< toDateTime64('{window.end} 00:00:00.000', 3, 'UTC')" in delete.predicate
+        assert delete.owner == f"customer_id = '{plan.launch.env['RUN_ONLY_FOR_CUSTOMER_IDS']}'"
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda d: d.name)
+def test_no_orphan_is_left_where_deletes_are_cut_off_half_way(dataset: object) -> None:
+    assert dataset in DATASETS.values()
+    assert [d.table for d in plan_of(an_attempt()).deletes] == ["score", "scorecard", "conversation"]
+
+
+@given(attempts())
+def test_k3_every_label_is_one_that_kubernetes_takes(attempt: Attempt) -> None:
+    labels = plan_of(attempt).launch.labels
+    assert all(re.fullmatch(LABEL_KEY, key) for key in labels)
+    assert all(re.fullmatch(LABEL_VALUE, value) for value in labels.values())
+    assert labels["backfill-pipeline/attempt"] == attempt.attempt_id
+
+
+def test_who_looks_at_a_job_sees_whose_it_is() -> None:
+    assert plan_of(an_attempt(customer="-a_")).launch.annotations == {
+        "backfill-pipeline/customer": "-a_",
+        "backfill-pipeline/run": "00000000-0000-0000-0000-000000000002",
+        "backfill-pipeline/window": "2026-01-01..2026-01-03",
+    }
+
+
+def test_k2_a_step_run_again_names_the_same_job_and_a_new_attempt_another() -> None:
+    first = an_attempt()
+    again = an_attempt(run_id="another", fence=7, marker=datetime(2026, 3, 1, tzinfo=UTC))
+    assert plan_of(first).launch.job_name == plan_of(again).launch.job_name
+    assert plan_of(first).launch.job_name != plan_of(an_attempt(attempt_id="2")).launch.job_name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"customer": ""},
+        {"customer": "acme' OR 1=1 --"},
+        {"profiles": ()},
+        {"profiles": ("",)},
+        {"window": Window(date(2026, 1, 1), date(2026, 3, 1))},
+    ],
+)
+def test_d11_no_plan_is_made_of_a_window_without_bounds(changes: dict[str, object]) -> None:
+    with pytest.raises(Refused):
+        plan_of(an_attempt(**changes))
