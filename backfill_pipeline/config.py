@@ -5,6 +5,7 @@ The form of the older scripts (`clusters[].name`, `clusters[].customers[].{id, p
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
@@ -59,7 +60,7 @@ class Secret(Model):
             if self.password_env not in os.environ:
                 raise missing_variable(self.password_env)
             return os.environ[self.password_env]
-        return self.password_file.read_text().strip() if self.password_file else None
+        return _read(self.password_file).strip() if self.password_file else None
 
 
 class PostgresAddress(Secret):
@@ -218,7 +219,7 @@ def load(path: str | Path, *, need_secrets: bool = True) -> Config:
     except ValidationError as error:
         raise _all_named(path, text, error) from None
     if need_secrets:
-        _check_secrets(path, config)
+        _check_secrets(path, text, config)
     return config
 
 
@@ -233,10 +234,10 @@ def load_from_environment() -> Config:
     return load(os.environ[ENV_CONFIG])
 
 
-def missing_variable(name: str) -> ConfigError:
+def missing_variable(name: str, where: str = "environment") -> ConfigError:
     return ConfigError(
         f"The environment variable {name} is not set",
-        where="environment",
+        where=where,
         why="the configuration needs it",
         next_step=f"export {name}=...",
     )
@@ -284,14 +285,21 @@ def _unreadable(where: str, why: str) -> ConfigError:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML would silently keep the last."""
+    """Refuses a key that stands twice: YAML would silently keep the last. Names the line of a value like 2026-13-45."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key `{key.value}` stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
+            name = str(key.value)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key `{name}` stands twice", problem_mark=key.start_mark)
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 
@@ -309,10 +317,16 @@ def _cluster_of(cluster: Any) -> Any:
         isinstance(c, dict) and set(c) == {"id", "profile"} for c in customers
     ):
         return cluster
+    if not all(_is_id(value) for c in customers for value in c.values()):  # unmerged, a mistake keeps its place
+        return {**cluster, "customers": [{"id": c["id"], "profiles": [c["profile"]]} for c in customers]}
     profiles: dict[str, list[str]] = {}
     for customer in customers:
         profiles.setdefault(customer["id"], []).append(customer["profile"])
     return {**cluster, "customers": [{"id": i, "profiles": p} for i, p in profiles.items()]}
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(ID_FORM, value) is not None
 
 
 def _refuse_twice(names: list[str], what: str) -> None:
@@ -331,12 +345,17 @@ def _named(models: list[M], attribute: str, name: str, what: str) -> M:
     )
 
 
-def _check_secrets(path: Path, config: Config) -> None:
+def _check_secrets(path: Path, text: str, config: Config) -> None:
     for secret in config.secrets():
         if secret.password_env and secret.password_env not in os.environ:
-            raise missing_variable(secret.password_env)
+            raise missing_variable(secret.password_env, f"{path}:{_line_with(text, secret.password_env)}: password_env")
         if secret.password_file and not secret.password_file.is_file():
-            raise _unreadable(str(path), f"password_file {secret.password_file} does not exist")
+            where = f"{path}:{_line_with(text, str(secret.password_file))}: password_file"
+            raise _unreadable(where, f"the file {secret.password_file} does not exist")
+
+
+def _line_with(text: str, value: str) -> int:
+    return next((n for n, line in enumerate(text.splitlines(), 1) if value in line), 1)
 
 
 def _all_named(path: Path, text: str, error: ValidationError) -> ConfigError:
