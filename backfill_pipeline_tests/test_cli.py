@@ -1,0 +1,109 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from backfill_pipeline import cli
+from backfill_pipeline.domain.errors import Kind, PipelineError
+
+SLOW = {"dagster", "pandas", "numpy", "clickhouse_connect", "temporalio", "pyarrow", "psycopg", "chdb", "sqlalchemy"}
+HELP_AND_MODULES = """
+import sys
+from backfill_pipeline.cli import main
+sys.argv = ["backfill", *sys.argv[1:], "--help"]
+try:
+    main()
+finally:
+    print("MODULES", *{name.split(".")[0] for name in sys.modules})
+"""
+
+
+def commands(group: Any = None, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command of `backfill` with its words."""
+    group = group or typer.main.get_command(cli.app)
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(commands())
+
+
+def run(*arguments: str, code: str | None = None) -> "subprocess.CompletedProcess[str]":
+    how = ["-c", code] if code else ["-m", "backfill_pipeline.cli"]
+    env = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run([sys.executable, *how, *arguments], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_the_commands_that_the_readme_names_are_there() -> None:
+    assert {("config", "check"), ("stack",), ("demo",)} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_nobody_has_to_guess_how_a_command_is_called(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert command.epilog, "no example"
+    assert f"backfill {' '.join(words)}" in command.epilog.split("Example", 1)[1]
+    assert command.help
+    assert [p.name for p in command.params if not p.help] == []
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_example_of_every_command_is_one_that_it_would_take(words: tuple[str, ...]) -> None:
+    examples = (COMMANDS[words].epilog or "").split(":", 1)[1].split("|")
+    for example in examples:
+        arguments = example.split()[1 + len(words) :]
+        COMMANDS[words].make_context("backfill", arguments)  # a wrong option or value raises
+
+
+@pytest.mark.parametrize("words", [(), ("config",), *COMMANDS], ids=" ".join)
+def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ...]) -> None:
+    done = run(*words, code=HELP_AND_MODULES)
+    said, modules = done.stdout.split("MODULES")
+    assert "Usage:" in said
+    assert not SLOW & set(modules.split())
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("no-such-command",),
+        ("demo", "--no-such-option"),
+        ("demo", "--size", "0"),
+        ("demo", "--seed", "x"),
+        ("config", "check"),
+        ("config", "check", "no-such-file.yaml"),
+        ("stack", "--config", "no-such-file.yaml"),
+    ],
+)
+def test_bad_input_ends_with_2_and_touches_nothing(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    folder = ("--folder", str(tmp_path / "stack")) if arguments[0] in ("demo", "stack") else ()
+    done = run(*arguments, *folder)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "stack" / "stack.json").exists()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_bad_input_is_told_apart_from_a_system_that_is_away(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise PipelineError(
+            "It went wrong", where="north", why="a reason", next_step="mend it", kind=kind, code="57P01"
+        )
+
+    monkeypatch.setattr(cli, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == (2 if kind in (Kind.STOP, Kind.REFUSED) else 1)
+    assert capsys.readouterr().err == "It went wrong [57P01]. Where: north. Why: a reason. Next: mend it.\n"
