@@ -41,7 +41,7 @@ CODES: Mapping[int, tuple[Kind, str]] = {
     692: (Kind.RETRY, "too many mutations wait on the table"),
 }
 
-_CODE = re.compile(r"[Cc]ode: ?(\d+)")
+_CODE = re.compile(r"\b(?:ClickHouse exception, code|Code): ?(\d+)(?=[.,]|$)")  # not an `Error code: 502` of some proxy
 _NEXT = {
     Kind.RETRY: "run it again; it continues or does nothing twice",
     Kind.MISSING: "compare the server's schema with the configuration",
