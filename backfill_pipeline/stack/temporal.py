@@ -144,3 +144,7 @@ def _not_found(answers: list[str]) -> PipelineError:
         ),
         kind=Kind.MISSING,
     )
+
+
+if __name__ == "__main__":
+    print(f"Temporal: {find_temporal(print)}")

@@ -106,8 +106,8 @@ class Ui:
             )
         for record in records:
             evaluation = record.evaluation
-            if evaluation and evaluation.partition == str(day):
-                return bool(evaluation.passed)
+            if isinstance(evaluation, dg.AssetCheckEvaluation) and evaluation.partition == str(day):
+                return evaluation.passed
         return None
 
     @contextmanager

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from backfill_pipeline.stores.postgres import ArrowReader, Postgres
 from backfill_pipeline.worker.transfer import statements
+from backfill_pipeline.worker.transfer.parents import PARENTS, inherited
 from backfill_pipeline.worker.transfer.slices import Request, Slice, tiling
 
 MAX_SLICE_BYTES = 256 * 1024 * 1024  # of one table; above it the slice is cut, however few its rows are
@@ -40,15 +41,24 @@ class Source:
         return tiling(whole, [(e["upto"], e["conversations"]) for e in ends.to_pylist()])
 
     def read(self, part: Slice, tables: tuple[str, ...]) -> Mapping[str, pa.Table]:
-        """All rows of a slice by target table, from one snapshot."""
+        """All rows of a slice by target table, from one snapshot; parents stand before their children."""
         alone = part.conversations == 1  # can't be cut any further
+        read: dict[str, pa.Table] = {}
         with self._readers.snapshot() as reader:
-            return {t: self._table(reader, t, part, None if alone else MAX_SLICE_BYTES) for t in tables}
+            for table in tables:
+                read[table] = self._table(reader, table, part, read, None if alone else MAX_SLICE_BYTES)
+        return read
 
-    def _table(self, reader: ArrowReader, table: str, part: Slice, max_bytes: int | None) -> pa.Table:
+    def _table(
+        self, reader: ArrowReader, table: str, part: Slice, read: Mapping[str, pa.Table], max_bytes: int | None
+    ) -> pa.Table:
         self._check()
-        sql = statements.read_rows(table, self._request, part)
-        return reader.read(sql, max_bytes=max_bytes, moved=self._moved)
+        parent = PARENTS.get(table)
+        keys = read[parent.table][parent.key].to_pylist() if parent else None
+        rows = reader.read(
+            statements.read_rows(table, self._request, part, keys), max_bytes=max_bytes, moved=self._moved
+        )
+        return inherited(rows, read[parent.table], parent) if parent else rows
 
     def cancel(self) -> None:
         """Ends every read under way."""

@@ -3,6 +3,7 @@
 ADBC's bound parameters would switch COPY off, so values stand in the text; psycopg.sql quotes every one of them.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -16,10 +17,17 @@ NEWEST = datetime(2299, 1, 1, tzinfo=UTC)  # and the last that it holds wholly, 
 _FOLDER = resources.files("backfill_pipeline.stores.sql.transfer")
 
 
-def read_rows(table: str, request: Request, part: Slice) -> str:
-    """All rows of a target table that belong to a slice."""
+def read_rows(table: str, request: Request, part: Slice, keys: Sequence[str] | None = None) -> str:
+    """All rows of a target table that belong to a slice.
+
+    Args:
+        keys: the parents' ids, for a table whose rows are found by them (`parents.PARENTS`).
+    """
+    values = {"oldest": Literal(OLDEST), "newest": Literal(NEWEST)}
+    if keys is not None:
+        return _filled(table, keys=Literal(list(keys)) + SQL("::text[]"), **values, of=request)
     members = _composed("members", of=request, belongs=_belongs(request, part))
-    return _filled(table, members=members, oldest=Literal(OLDEST), newest=Literal(NEWEST), of=request)
+    return _filled(table, members=members, **values, of=request)
 
 
 def plan(request: Request, whole: Slice, rows: int) -> str:

@@ -1,0 +1,55 @@
+# Everything that a newcomer needs: make setup, then make demo.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The example's secrets are read but not used; a folder of its own keeps dg from asking for Dagster's PostgreSQL.
+DG = DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
+
+.PHONY: help setup demo test soak check stack stop clean screenshots bench
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## The virtual environment and the Temporal binary (minutes, once)
+	@$(BIN)/python -m backfill_pipeline.stack.temporal
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.11 or newer is needed, not {sys.version.split()[0]}: make setup PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@touch $(STAMP)
+
+demo: setup ## Data with planted defects, a backfill through Dagster, and the proof that they are gone
+	$(BIN)/backfill demo
+
+stack: setup ## Everything in the foreground; prints the addresses
+	$(BIN)/backfill stack
+
+stop: ## End a stack that `backfill demo --keep` left
+	$(BIN)/backfill stop
+
+test: setup ## All tests on real parts
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: setup ## The long runs
+	$(BIN)/python -m pytest -m soak
+
+check: setup ## Lint, types, import rule, definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(DG) check defs
+	$(DG) list defs > /dev/null
+
+bench: setup ## Speed of the transfer against two other ways, in one run
+	$(BIN)/python benchmarks/transfer.py
+
+screenshots: setup ## The README's pictures, from headless Chromium (a Debian package)
+	$(BIN)/python docs/screenshots.py
+
+clean: ## Remove what the stack and the tools made; the virtual environment and the binaries stay
+	rm -rf .local/[!b]* .local/b[!i]* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
