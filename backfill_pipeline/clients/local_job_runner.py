@@ -44,6 +44,8 @@ def run(folder: Path, python: str, lock: int) -> int:
     partial = folder / ".exit_code"
     partial.write_text(str(code))
     partial.rename(folder / "exit_code")
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)  # like a pod, a Job ends with its command: nothing that it started goes on
     return 0
 
 

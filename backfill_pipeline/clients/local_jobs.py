@@ -95,9 +95,10 @@ class LocalJobs:
 
     def _spec(self, launch: Launch) -> dict[str, Any]:
         container = _container(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
-        env = {e["name"]: str(e.get("value", "")) for e in container.get("env", [])}
+        # A value from elsewhere (secretKeyRef) is this process's own variable here, so it is left alone.
+        env = {e["name"]: str(e.get("value", "")) for e in container.get("env", []) if "valueFrom" not in e}
         return {
-            "command": [*container.get("command", []), *container.get("args", [])],
+            "command": [*container["command"], *container.get("args", [])],
             "env": {**env, **self._environment, **launch.env},
             "labels": dict(launch.labels),
             "annotations": dict(launch.annotations),
@@ -110,9 +111,12 @@ def _container(manifest: Path, cronjob: str) -> dict[str, Any]:
         tree = yaml.safe_load(manifest.read_text(encoding="utf-8"))
         if tree["spec"].get("suspend"):
             raise _unusable(cronjob, manifest, "the CronJob is suspended")
-        return dict(tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
-    except (OSError, yaml.YAMLError, KeyError, IndexError, TypeError) as error:
+        container = dict(tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
+    except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise _unusable(cronjob, manifest, f"{type(error).__name__}: {error}") from None
+    if not container.get("command"):
+        raise _unusable(cronjob, manifest, "its container has no command, and there is no image here that has one")
+    return container
 
 
 def _unusable(cronjob: str, manifest: Path, why: str) -> PipelineError:
