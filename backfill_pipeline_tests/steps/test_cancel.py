@@ -1,0 +1,93 @@
+"""A run that is cancelled (Ctrl-C) ends what it started, frees its days at once, and leaves them named as emptied."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from backfill_pipeline.stack.state import last_state
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+from backfill_pipeline_tests.faults import driver
+from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
+from backfill_pipeline_tests.worker.servers import wait_until
+
+_UNDER_WAY = "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase()"
+
+
+def worker(small: Small) -> int:
+    state = last_state(small.live.state.folder)
+    assert state
+    return state.pids[f"worker-{CLUSTER}"]
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def interrupted(process: BaseProcess) -> None:
+    """Ctrl-C, and the end of the process."""
+    assert process.pid
+    os.kill(process.pid, signal.SIGINT)
+    process.join(DEADLINE_SECONDS)
+    assert process.exitcode not in (0, None)
+
+
+def assert_emptied_and_free(systems: Systems, claim: Claim) -> None:
+    assert [e.attempt_id for e in systems.ledger.emptied() if e.customer == CUSTOMER] == [claim.attempt_id]
+    with systems.ledger._transaction() as connection:
+        held = connection.execute("SELECT 1 FROM ledger.leases WHERE customer = %s", [CUSTOMER]).fetchall()
+        audited = connection.execute(
+            "SELECT outcome FROM audit.attempts WHERE attempt_id = %s", [claim.attempt_id]
+        ).fetchall()
+    assert held == []
+    assert audited == [("cancelled",)]
+
+
+def test_d8_a_cancel_in_mid_delete_kills_the_mutation_or_it_would_go_on_by_itself(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as systems:
+        shard = systems.clickhouse.shards[0]
+        shard.client().command("SYSTEM STOP MERGES conversation")
+        process = driver.start(small.live.config, claim, tmp_path)
+        wait_until(lambda: shard.scalar(_UNDER_WAY) > 0 and not shard.scalar(_OTHERS), "the delete")
+        interrupted(process)
+        shard.client().command("SYSTEM START MERGES conversation")
+        assert shard.scalar(_UNDER_WAY) == 0
+        assert shard.scalar(f"SELECT count() FROM conversation WHERE customer_id = '{CUSTOMER}'") > 0
+        assert_emptied_and_free(systems, claim)
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+_OTHERS = f"{_UNDER_WAY} AND table != 'conversation'"
+
+
+def test_d15_a_cancel_while_a_workflow_runs_ends_job_and_workflow_and_names_the_emptied_days(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    claim, pid = small.claim(), worker(small)
+    with small.live.systems(CLUSTER) as systems, paused(pid):
+        process = driver.start(small.live.config, claim, tmp_path)
+        wait_until(lambda: bool(running(systems)) and (tmp_path / "launch").exists(), "an open workflow")
+        threading.Timer(1, os.kill, [pid, signal.SIGCONT]).start()
+        interrupted(process)
+        assert running(systems) == []
+        [found] = systems.temporal.of_attempt("ReindexConversations", CUSTOMER, THREE_DAYS, claim.attempt_id)
+        assert found.state == "CANCELED"
+        assert_emptied_and_free(systems, claim)
+        assert systems.ledger.unended(small.claim()) == ()
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def running(systems: Systems) -> list[str]:
+    return [f.workflow_id for f in systems.temporal.open_on("ReindexConversations", CUSTOMER, THREE_DAYS)]

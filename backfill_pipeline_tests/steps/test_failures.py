@@ -1,0 +1,93 @@
+"""Jobs that fail and profiles without an execution: said in words, counted as they are, mended by a rerun."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from backfill_pipeline.clients.local_jobs import LocalJobs
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.plans import LABEL
+from backfill_pipeline.steps import delete, follow, inspect, launch, record
+from backfill_pipeline.steps.records import Followed, Recorded
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+from backfill_pipeline_tests.faults.windows import CLUSTER, Small
+
+
+def run(systems: Systems, claim: Claim) -> tuple[Followed, Recorded]:
+    seen = inspect.inspect(systems, claim, launched_by="test")
+    deleted = delete.delete(systems, seen)
+    launched = launch.launch(systems, seen)
+    followed = follow.follow(systems, seen, launched)
+    return followed, record.record(systems, seen, deleted, launched, followed)
+
+
+def jobs_that(systems: Systems, folder: Path, script: str) -> Systems:
+    """The same systems, whose Jobs run this shell script."""
+    [manifest] = systems.cluster.launcher.manifests.glob("*.yaml")
+    tree = yaml.safe_load(manifest.read_text())
+    container = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container |= {"command": ["sh", "-c", script], "args": []}
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / manifest.name).write_text(yaml.safe_dump(tree))
+    return replace(systems, launcher=LocalJobs(folder / "manifests", folder / "jobs", {}))
+
+
+def test_k1_a_job_that_fails_is_told_with_its_log_and_its_days_are_red_until_a_rerun(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        followed, recorded = run(jobs_that(systems, tmp_path, "echo no such customer; exit 3"), small.claim())
+        assert "failed: exit code 3" in followed.problems[0]
+        assert "no such customer" in followed.problems[0]
+        assert "no execution was started for profile default" in followed.problems[1]
+        assert [d.verdict for d in recorded.verification.days] == ["DIFFERENT"] * 3
+        assert "target 0" in recorded.verification.days[0].reasons[0]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_a_profile_without_an_execution_is_named_though_its_job_succeeded(small: Small) -> None:
+    small.damaged()
+    claim = replace(small.claim(), profiles=("default", "support"))
+    with small.live.systems(CLUSTER) as systems:
+        followed, recorded = run(systems, claim)
+    assert followed.problems == ("no execution was started for profile support",)
+    assert [e.profile for e in followed.executions] == ["default"]
+    small.assert_right(recorded)
+
+
+def test_k4_executions_are_found_by_their_input_where_the_jobs_log_is_gone(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        silent = replace(systems, launcher=Silent(systems))
+        followed, recorded = run(silent, small.claim())
+    assert followed.problems == ()
+    assert [e.state for e in followed.executions] == ["COMPLETED"]
+    small.assert_right(recorded)
+
+
+class Silent(LocalJobs):
+    """Jobs whose log rotated away."""
+
+    def __init__(self, systems: Systems) -> None:
+        assert isinstance(systems.launcher, LocalJobs)
+        vars(self).update(vars(systems.launcher))
+
+    def log(self, name: str) -> Iterator[str]:
+        return iter(())
+
+
+def test_k2_a_job_of_that_name_that_is_not_ours_is_not_adopted(small: Small) -> None:
+    with small.live.systems(CLUSTER) as systems:
+        claim = small.claim()
+        seen = inspect.inspect(systems, claim, launched_by="test")
+        foreign = replace(seen.plan.launch, labels={f"{LABEL}/attempt": "somebody"}, env={})
+        systems.launcher.ensure(foreign)
+        with pytest.raises(Refused, match="is not ours"):
+            launch.launch(systems, seen)
+        systems.launcher.cancel(foreign.job_name)
+        systems.ledger.mark_ended(seen.attempt)

@@ -1,0 +1,190 @@
+"""What inspect refuses before anything is touched: the rows stay, the days are free again, a rerun goes on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from backfill_pipeline.clients.temporal import Temporal
+from backfill_pipeline.config import Replica, Shard, TemporalAddress
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.steps import inspect
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline.stores.postgres import Postgres
+from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, THREE_DAYS, Small
+
+TABLES = ("conversation", "scorecard", "score")
+NOBODY = TemporalAddress(address="127.0.0.1:9")
+Change = Callable[[Systems], AbstractContextManager[object]]
+
+
+@pytest.fixture
+def systems(small: Small) -> Iterator[Systems]:
+    with small.live.systems(CLUSTER) as systems:
+        yield systems
+
+
+def everything(clickhouse: ClickHouse) -> list[Any]:
+    """Count and hash of every physical row of every customer."""
+    sql = "SELECT count(), sum(cityHash64(*)) FROM {}"
+    return [s.query(sql.format(t)) for s in clickhouse.shards for t in TABLES]
+
+
+def failure(systems: Systems, small: Small, at: Window = THREE_DAYS) -> PipelineError:
+    with pytest.raises(PipelineError) as caught:
+        inspect.inspect(systems, small.live.claim(CLUSTER, CUSTOMER, at), launched_by="test")
+    return caught.value
+
+
+def goes_on(systems: Systems, small: Small, *, is_approved: bool = False) -> None:
+    """A new attempt passes at once; its days are given back."""
+    claim = small.claim()
+    seen = inspect.inspect(systems, claim, launched_by="test", is_approved=is_approved)
+    systems.ledger.mark_ended(seen.attempt)
+    systems.ledger.release(claim.attempt_id, seen.attempt.fence)
+
+
+@contextmanager
+def in_source(systems: Systems, statement: str, undo: str) -> Iterator[None]:
+    with systems.postgres.connection() as connection:
+        connection.execute(statement.encode())
+        try:
+            yield
+        finally:
+            connection.execute(undo.encode())
+
+
+@contextmanager
+def in_target(systems: Systems, statement: str, undo: str) -> Iterator[None]:
+    client = systems.clickhouse.shards[0].client()
+    client.command(statement)
+    try:
+        yield
+    finally:
+        client.command(undo, settings={"mutations_sync": 2})
+
+
+def hidden(systems: Systems, every: int) -> AbstractContextManager[None]:
+    """Of the second day's conversations one in `every` is gone from the source."""
+    second = "started_at >= '2026-01-02' AND started_at < '2026-01-03'"
+    return in_source(
+        systems,
+        f"UPDATE app.chats SET customer_id = 'gone' WHERE customer_id = 'acme' AND {second} "
+        f"AND abs(hashtext(chat_id)) % {every} = 0",
+        "UPDATE app.chats SET customer_id = 'acme' WHERE customer_id = 'gone'",
+    )
+
+
+def future_rows(systems: Systems) -> AbstractContextManager[None]:
+    later = f"{systems.clickhouse.now() + timedelta(days=2):%Y-%m-%d %H:%M:%S}"
+    return in_target(
+        systems,
+        "INSERT INTO score SELECT * REPLACE ('f' AS criterion_id, "
+        f"toDateTime64('{later}', 6, 'UTC') AS update_time) FROM score WHERE customer_id = 'acme' "
+        "AND conversation_id != '' LIMIT 1",
+        "ALTER TABLE score DELETE WHERE criterion_id = 'f'",
+    )
+
+
+def a_view(systems: Systems) -> AbstractContextManager[None]:
+    return in_target(
+        systems,
+        "CREATE MATERIALIZED VIEW per_customer ENGINE = MergeTree ORDER BY tuple() AS SELECT customer_id FROM score",
+        "DROP TABLE per_customer SYNC",
+    )
+
+
+def no_column(systems: Systems) -> AbstractContextManager[None]:
+    table = "ALTER TABLE director.scorecards RENAME COLUMN"
+    return in_source(systems, f"{table} creator_user_id TO creator", f"{table} creator TO creator_user_id")
+
+
+def no_table(systems: Systems) -> AbstractContextManager[None]:
+    schema = "ALTER TABLE {} RENAME TO {}"
+    scores = "historic_scorecard_scores"
+    return in_source(systems, schema.format(f"director.{scores}", "s"), schema.format("director.s", scores))
+
+
+CHANGES: list[tuple[Change, Kind, str]] = [
+    (lambda s: hidden(s, 1), Kind.REFUSED, r"2026-01-02: the source has 0 of conversation"),
+    (lambda s: hidden(s, 4), Kind.REFUSED, r"2026-01-02: the source has \d+ of conversation, .* at least 90%"),
+    (future_rows, Kind.REFUSED, "score: 1 rows have a version from the future"),
+    (a_view, Kind.REFUSED, "the view default.per_customer is not reached by a delete"),
+    (no_column, Kind.MISSING, "creator_user_id"),
+    (no_table, Kind.MISSING, "historic_scorecard_scores"),
+]
+IDS = ["d10-empty", "d10-smaller", "future", "d14-view", "p8-column", "p8-table"]
+
+
+@pytest.mark.parametrize(("change", "kind", "why"), CHANGES, ids=IDS)
+def test_no_row_is_lost_by_a_window_that_must_not_be_rebuilt(
+    systems: Systems, small: Small, change: Change, kind: Kind, why: str
+) -> None:
+    before = everything(systems.clickhouse)
+    with change(systems):
+        inside = everything(systems.clickhouse)
+        error = failure(systems, small)
+        assert everything(systems.clickhouse) == inside
+    assert error.kind is kind, str(error)
+    with pytest.raises(PipelineError, match=why):
+        raise error
+    assert everything(systems.clickhouse) == before
+    goes_on(systems, small)
+
+
+def test_d10_every_reason_is_told_at_once_and_a_person_may_ask_for_it_by_name(systems: Systems, small: Small) -> None:
+    with hidden(systems, 1), a_view(systems):
+        reasons = str(failure(systems, small))
+        assert "2 reasons" in reasons
+        listed = systems.clickhouse.address.model_copy(update={"known_views": ["default.per_customer"]})
+        goes_on(replace(systems, clickhouse=ClickHouse(listed)), small, is_approved=True)
+
+
+@pytest.mark.parametrize(
+    ("today", "days", "why"),
+    [(date(2026, 1, 3), 31, "is not over yet"), (date(2025, 12, 1), 31, "ends after"), (date(2026, 2, 1), 2, "3 days")],
+)
+def test_d11_a_window_that_is_too_long_or_not_over_is_refused_before_any_lease_is_taken(
+    systems: Systems, small: Small, today: date, days: int, why: str
+) -> None:
+    limits = systems.limits.model_copy(update={"max_window_days": days})
+    strict = replace(systems, limits=limits, today=lambda: today, temporal=Temporal(NOBODY))
+    error = failure(strict, small)  # Temporal is away, and was not asked
+    assert isinstance(error, Refused)
+    assert why in error.why
+
+
+def test_d11_a_reversed_or_open_window_can_not_be_made() -> None:
+    for end in (date(2026, 1, 1), date(2025, 12, 31)):
+        with pytest.raises(Refused, match="empty or reversed"):
+            Window(date(2026, 1, 1), end)
+
+
+def without_clickhouse(systems: Systems) -> Systems:
+    nobody = Shard(replicas=[Replica(host="127.0.0.1", port=9)])
+    return replace(systems, clickhouse=ClickHouse(systems.clickhouse.address.model_copy(update={"shards": [nobody]})))
+
+
+def without_temporal(systems: Systems) -> Systems:
+    return replace(systems, temporal=Temporal(NOBODY))
+
+
+def without_postgres(systems: Systems) -> Systems:
+    return replace(systems, postgres=Postgres(systems.postgres.address.model_copy(update={"port": 9})))
+
+
+@pytest.mark.parametrize("without", [without_clickhouse, without_temporal, without_postgres])
+def test_a_system_that_is_away_is_named_with_its_address_and_a_rerun_goes_on(
+    systems: Systems, small: Small, without: Callable[[Systems], Systems]
+) -> None:
+    before = everything(systems.clickhouse)
+    error = failure(without(systems), small)
+    assert error.kind is Kind.UNREACHABLE
+    assert "127.0.0.1:9" in error.where
+    assert everything(systems.clickhouse) == before
+    goes_on(systems, small)
