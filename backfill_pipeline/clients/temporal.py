@@ -175,7 +175,10 @@ class Temporal:
     async def _found(self, query: str) -> list[Found]:
         client = await self._connected()
         listed = client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)
-        return [found async for found in _with_input(client, listed)]
+        runs = [found async for found in _with_input(client, listed)]
+        # One that continued as new or was reset has several runs: a single execution, whose newest run is listed first.
+        newest = {found.workflow_id: found for found in reversed(runs)}
+        return list(newest.values())
 
 
 async def _with_input(client: Client, listed: AsyncIterator[WorkflowExecution]) -> AsyncIterator[Found]:
