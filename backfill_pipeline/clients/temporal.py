@@ -183,7 +183,12 @@ class Temporal:
 
 async def _with_input(client: Client, listed: AsyncIterator[WorkflowExecution]) -> AsyncIterator[Found]:
     async for execution in listed:
-        given = await _input_of(client, execution)
+        try:
+            given = await _input_of(client, execution)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            continue  # retention has removed it since it was listed (trap T8)
         if given:
             yield Found(execution.id, given, _state(execution.status), execution.close_time)
 
