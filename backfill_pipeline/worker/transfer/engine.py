@@ -181,7 +181,7 @@ class Transfer:
             for shard, rows_of_shard in self._routers[target.table].split(rows):
                 self._loader.load(shard, target.table, rows_of_shard)
                 self._moved.set()
-        return int(tables[self._targets[0].table].num_rows)
+        return int(next(iter(tables.values())).num_rows)
 
     def _check(self) -> None:
         if self._stop.is_set():

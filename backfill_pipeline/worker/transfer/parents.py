@@ -4,7 +4,7 @@ A slice's parents are in memory already. Probing an index with their ids costs P
 (measured: 80,000 scores of 10,000 scorecards in 0.09 s instead of 0.21 s), and the join by id costs Arrow next to nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -24,6 +24,15 @@ PARENTS: Mapping[str, Parent] = {
     "scorecard": Parent("conversation", "conversation_id", ("conversation_start_time",)),
     "score": Parent("scorecard", "scorecard_id", ("conversation_id", "conversation_start_time")),
 }
+
+
+def with_parents(tables: Iterable[str]) -> tuple[str, ...]:
+    """The tables and all that they are found by, parents first."""
+    ordered: dict[str, None] = {}
+    for table in tables:
+        parent = PARENTS.get(table)
+        ordered |= dict.fromkeys((*(with_parents([parent.table]) if parent else ()), table))
+    return tuple(ordered)
 
 
 def inherited(rows: pa.Table, parents: pa.Table, parent: Parent) -> pa.Table:

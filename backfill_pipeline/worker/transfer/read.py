@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from backfill_pipeline.stores.postgres import ArrowReader, Postgres
 from backfill_pipeline.worker.transfer import statements
-from backfill_pipeline.worker.transfer.parents import PARENTS, inherited
+from backfill_pipeline.worker.transfer.parents import PARENTS, inherited, with_parents
 from backfill_pipeline.worker.transfer.slices import Request, Slice, tiling
 
 MAX_SLICE_BYTES = 256 * 1024 * 1024  # of one table; above it the slice is cut, however few its rows are
@@ -41,11 +41,11 @@ class Source:
         return tiling(whole, [(e["upto"], e["conversations"]) for e in ends.to_pylist()])
 
     def read(self, part: Slice, tables: tuple[str, ...]) -> Mapping[str, pa.Table]:
-        """All rows of a slice by target table, from one snapshot; parents stand before their children."""
+        """All rows of a slice by target table, from one snapshot; parents are read too, as their children are found by them."""
         alone = part.conversations == 1  # can't be cut any further
         read: dict[str, pa.Table] = {}
         with self._readers.snapshot() as reader:
-            for table in tables:
+            for table in with_parents(tables):
                 read[table] = self._table(reader, table, part, read, None if alone else MAX_SLICE_BYTES)
         return read
 
