@@ -20,6 +20,9 @@ from backfill_pipeline.domain.errors import Kind, PipelineError
 
 APPLICATION = "backfill-pipeline"
 UTC_SESSION = "SET TimeZone TO 'UTC'"  # not among the options: the environment's PGTZ would win over it
+# With 10,000 keys the planner takes a scan of the whole table for cheaper, and a slice then costs what the table does:
+# 0.5 s instead of 0.1 s in a table of 3.2 M scores (tried). Where there is no index it scans all the same.
+BY_INDEX = "SET enable_seqscan TO off"
 SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TOO_LARGE = "too_large"  # our own code: a read was stopped because it outgrew its memory
 _WHY_LENGTH = 400
@@ -199,7 +202,8 @@ class Postgres:
     def arrow_connection(self) -> Iterator[ArrowReader]:
         """An Arrow connection outside of any transaction, for one `snapshot()` after the other."""
         with self.translated(), adbc.connect(self._conninfo(), autocommit=True) as connection:
-            connection.execute(UTC_SESSION).close()
+            for setting in (UTC_SESSION, BY_INDEX):
+                connection.execute(setting).close()
             yield ArrowReader(connection)
 
     def now(self) -> datetime:
