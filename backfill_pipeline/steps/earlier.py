@@ -62,15 +62,20 @@ def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]
 
 
 def _wait_for_zombie(systems: Systems, found: Found) -> None:
-    if not (found.state.may_leave_an_activity and found.closed_at):
+    if not found.closed_at:
         return
     safe = found.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
     left = (safe - datetime.now(UTC)).total_seconds()
-    if left > 0:
+    if left > 0 and _left_an_activity(systems, found):
         systems.log(
             f"{found.workflow_id} closed as {found.state}; its activity may write for {left:.0f} s more: waiting"
         )
         systems.sleep(left)
+
+
+def _left_an_activity(systems: Systems, found: Found) -> bool:
+    """A cancelled workflow does too: it gives a transfer that hangs some seconds, and closes without it."""
+    return found.state.may_leave_an_activity or systems.temporal.status(found.workflow_id).attempt > 0
 
 
 def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:

@@ -1,0 +1,87 @@
+"""What a dead or cancelled attempt left at work is over before the next one deletes."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from backfill_pipeline.clients.temporal import Found, WorkflowState
+from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
+from backfill_pipeline.steps import delete, inspect, launch
+from backfill_pipeline.steps.earlier import end_earlier_attempts
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Claim
+from backfill_pipeline_tests.faults.driver import KillPoint, calls, carry_out
+from backfill_pipeline_tests.faults.test_systems_killed import blocked_reads, lock_scores, pid_of
+from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, LEASE_SECONDS, THREE_DAYS, Small
+from backfill_pipeline_tests.worker.servers import wait_until
+
+
+def workflow_of(systems: Systems, claim: Claim) -> Found:
+    [found] = systems.temporal.of_attempt("ReindexConversations", CUSTOMER, THREE_DAYS, claim.attempt_id)
+    return found
+
+
+def test_t3_nothing_is_deleted_while_a_dead_runs_workflow_may_still_write(small: Small, tmp_path: Path) -> None:
+    """The worker stands still, so that the workflow is surely open when the next attempt begins."""
+    small.damaged()
+    pid = pid_of(small, f"worker-{CLUSTER}")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    dead, heir = small.killed(tmp_path / "dead", KillPoint("temporal.status")), small.claim()
+    states: list[WorkflowState] = []
+    with small.live.systems(CLUSTER) as systems:
+        assert workflow_of(systems, dead).state is WorkflowState.RUNNING
+        threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
+        wait_until(lambda: not is_leased(systems), "the end of the dead run's lease")
+
+        def heard(name: str) -> None:
+            if name == "ledger.mark_delete_submitted":
+                states.append(workflow_of(systems, dead).state)
+
+        with calls(systems, heard):
+            (tmp_path / "heir").mkdir()
+            recorded = carry_out(systems, heir, tmp_path / "heir")
+    assert states == [WorkflowState.CANCELED]
+    small.assert_right(recorded)
+    small.assert_nothing_goes_on(dead, heir)
+
+
+def is_leased(systems: Systems) -> bool:
+    with systems.ledger._transaction() as connection:
+        sql = b"SELECT 1 FROM ledger.leases WHERE customer = %s AND expires_at >= now()"
+        return bool(connection.execute(sql, [CUSTOMER]).fetchall())
+
+
+def test_t3_a_transfer_that_hung_through_its_cancel_is_waited_for_before_the_next_delete(
+    small: Small, tmp_path: Path
+) -> None:
+    """The workflow closes as cancelled within 5 s, as promised, and leaves the transfer behind."""
+    slept: list[float] = []
+    with small.live.systems(CLUSTER) as systems, systems.postgres.connection() as held:
+        dead = small.claim()
+        hung = launched_and_hung(systems, dead, held)
+        systems.temporal.cancel(hung.workflow_id)
+        wait_until(lambda: workflow_of(systems, dead).state is WorkflowState.CANCELED, "the end", 10)
+        assert blocked_reads(systems) > 0
+        end_earlier_attempts(replace(systems, sleep=slept.append), small.claim())
+        held.execute("ROLLBACK")
+    assert sum(slept) > HEARTBEAT_TIMEOUT_SECONDS / 2
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def launched_and_hung(systems: Systems, claim: Claim, held: "Connection[TupleRow]") -> Found:
+    """A workflow whose transfer waits for a table that `held` has locked; the attempt's lease is free again."""
+    seen = inspect.inspect(systems, claim, launched_by="test")
+    delete.delete(systems, seen)
+    lock_scores(held)
+    launch.launch(systems, seen)
+    systems.ledger.release(claim.attempt_id, seen.attempt.fence)
+    wait_until(lambda: blocked_reads(systems) > 0, "a transfer that reads", 30)
+    time.sleep(4)  # the last heartbeat is told by then, and a read that hangs sends no other
+    return workflow_of(systems, claim)
