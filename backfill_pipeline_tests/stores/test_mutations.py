@@ -203,14 +203,19 @@ def answering(shard: ShardStore, answers: Answers, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("code", [341, 159])
-def test_d5_a_delete_that_was_accepted_with_an_error_is_not_sent_again(
-    target: ClickHouse, monkeypatch: pytest.MonkeyPatch, code: int
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_d5_a_delete_that_was_accepted_with_an_error_is_waited_for_and_not_sent_again(
+    target: ClickHouse, monkeypatch: pytest.MonkeyPatch, code: int, is_listed: bool
 ) -> None:
     shard = target.shards[0]
     put(shard)
-    answers = answering(shard, Answers(shard, code, carries_out=True), monkeypatch)
-    done(shard, a_delete())
+    answers = answering(shard, Answers(shard, code, carries_out=is_listed), monkeypatch)
+    mutations.submit(shard, a_delete(), method="lightweight")
     assert answers.sent == 1
+    monkeypatch.undo()
+    if not is_listed:  # it goes on somewhere and is listed later
+        mutations._send(shard, a_delete(), "lightweight")
+    mutations.wait(shard, a_delete(), deadline_seconds=20)
     assert left(target) == []
 
 
