@@ -136,7 +136,9 @@ class Limits(Model):
     job_deadline_seconds: float = Field(6 * 3600, gt=0)
     follow_deadline_seconds: float = Field(24 * 3600, gt=0)
     poll_seconds: float = Field(1.0, gt=0)
-    slice_rows: int = Field(20_000, ge=1, description="rows of conversations and scorecards read at once")
+    slice_conversations: int = Field(
+        10_000, ge=1, description="conversations read at once, with all that hangs on them"
+    )
     slices_in_flight: int = Field(2, ge=1, le=8)
     retry_attempts: int = Field(3, ge=0, description="automatic retries of a failed day")
     retry_delay_seconds: float = Field(60, ge=0, description="before the first retry; doubles with each")

@@ -75,9 +75,10 @@ def turn_red(state: StackState) -> None:
     gateway = state.gateways["north"][0]
     client = clickhouse_connect.get_client(host=gateway.host, port=gateway.port)
     where = "customer_id = 'acme' AND toDate(conversation_start_time, 'UTC') = {day:Date}"
-    found = client.query(f"SELECT min(conversation_id) FROM conversation WHERE {where}", parameters={"day": BAD_DAY})
+    chosen = f"SELECT min(conversation_id) FROM conversation WHERE {where}"  # noqa: S608
+    found = client.query(chosen, parameters={"day": BAD_DAY})
     client.command(
-        f"DELETE FROM conversation WHERE {where} AND conversation_id = {{id:String}} SETTINGS lightweight_deletes_sync = 2",
+        f"DELETE FROM conversation WHERE {where} AND conversation_id = {{id:String}} SETTINGS lightweight_deletes_sync = 2",  # noqa: S608
         parameters={"day": BAD_DAY, "id": found.result_rows[0][0]},
     )
     verified(state)

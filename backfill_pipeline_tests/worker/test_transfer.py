@@ -37,7 +37,7 @@ def ids(target: ClickHouse) -> list[str]:
 def test_no_row_is_lost_or_doubled_between_slices_and_days(source: PostgresAddress, target: ClickHouse) -> None:
     people.fill(source, count=1000, days=3)
     watch = loads.Watching()
-    last = loads.transfer(source, target, days=3, slice_rows=150, watch=watch).run()
+    last = loads.transfer(source, target, days=3, slice_conversations=75, watch=watch).run()
     assert targets.counts(target) == {"conversation": 1000, "scorecard": 1000, "score": 3000}
     assert (last.done, last.total) == (1000, 1000)
     assert len(watch.cursors) > 12
@@ -47,7 +47,7 @@ def test_l0_rows_on_two_shards_lie_where_the_distributed_table_would_put_them(
     source: PostgresAddress, two_shards: ClickHouse
 ) -> None:
     people.fill(source, count=400, days=4)
-    loads.transfer(source, two_shards, days=4, slice_rows=100).run()
+    loads.transfer(source, two_shards, days=4, slice_conversations=50).run()
     assert targets.counts(two_shards) == {"conversation": 400, "scorecard": 400, "score": 1200}
     for table in targets.TABLES:
         found = [shard.query(DAYS_ON_SHARD.format(table=table)) for shard in two_shards.shards]
@@ -130,7 +130,7 @@ def test_ids_with_quotes_and_wildcards_between_slices_lose_nothing(source: Postg
     people.fill(source, count=60)
     execute(source, "UPDATE director.scorecards SET conversation_id = 'o''{brien}\\%%_' || conversation_id")
     execute(source, "UPDATE app.chats SET conversation_id = 'o''{brien}\\%%_' || conversation_id")
-    loads.transfer(source, target, slice_rows=10).run()
+    loads.transfer(source, target, slice_conversations=5).run()
     assert targets.counts(target) == {"conversation": 60, "scorecard": 60, "score": 180}
 
 
@@ -176,7 +176,7 @@ def test_p5_p9_a_row_that_moves_behind_the_cursor_is_not_lost(
         " VALUES ('acme', 'default', 'next', 'b', '2026-01-20 10:00:00+00', '2026-01-20 10:00:00+00')",
     )
     watch = Meddling(after=3, meddle=lambda: execute(source, change))
-    loads.transfer(source, target, slice_rows=10, slices_in_flight=1, watch=watch).run()
+    loads.transfer(source, target, slice_conversations=5, slices_in_flight=1, watch=watch).run()
     assert found in ids(target)
 
 
@@ -189,7 +189,7 @@ def test_p9_a_score_changed_while_the_transfer_runs_arrives_in_its_last_form(
         " WHERE scorecard_id = 's-acmedefault-0'"
     )
     watch = Meddling(after=4, meddle=lambda: execute(source, change))
-    loads.transfer(source, target, slice_rows=10, slices_in_flight=1, watch=watch).run()
+    loads.transfer(source, target, slice_conversations=5, slices_in_flight=1, watch=watch).run()
     value = "SELECT numeric_value FROM score FINAL WHERE scorecard_id = 's-acmedefault-0'"
     assert targets.rows(target, value) == [(42.0,)]
 
@@ -201,8 +201,8 @@ def test_t2_nothing_is_lost_when_a_stopped_transfer_goes_on_from_its_last_cursor
     people.fill(source, count=300, days=2)
     watch = loads.Watching(stop_after=stop_after)
     with pytest.raises(Stopped):
-        loads.transfer(source, target, days=2, slice_rows=60, watch=watch).run()
-    last = loads.transfer(source, target, days=2, slice_rows=60, version=loads.VERSION + timedelta(microseconds=1)).run(
+        loads.transfer(source, target, days=2, slice_conversations=30, watch=watch).run()
+    last = loads.transfer(source, target, days=2, slice_conversations=30, version=loads.VERSION + timedelta(microseconds=1)).run(
         watch.cursors[-1]
     )
     assert len(ids(target)) == len(set(ids(target))) == last.done == 300
@@ -287,7 +287,7 @@ def test_l4_l5_252_too_many_parts_lose_no_row_and_are_waited_for(
         client.command("ALTER TABLE score MODIFY SETTING parts_to_throw_insert = 3000, parts_to_delay_insert = 3000")
 
     monkeypatch.setattr("backfill_pipeline.worker.transfer.engine.Transfer._pause", pause)
-    loads.transfer(source, target, slice_rows=20, slices_in_flight=1).run()
+    loads.transfer(source, target, slice_conversations=10, slices_in_flight=1).run()
     assert targets.counts(target)["score"] == 300
     assert pauses
 
@@ -315,7 +315,7 @@ def test_p4_no_transaction_idles_in_postgresql_while_the_sink_writes(
         send(self, *batch)
 
     monkeypatch.setattr(Loader, "_send", look)
-    loads.transfer(source, target, slice_rows=50, slices_in_flight=1).run()
+    loads.transfer(source, target, slice_conversations=25, slices_in_flight=1).run()
     assert len(idle) > 4
     assert set(idle) == {(0,)}
 

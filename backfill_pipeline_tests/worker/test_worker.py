@@ -31,7 +31,7 @@ Handle = WorkflowHandle[Any, ReindexResult]
 @pytest.fixture
 def config(tmp_path: Path, temporal: TemporalAddress, source: PostgresAddress, target: ClickHouse) -> Path:
     people.fill(source, count=2000)
-    return cluster.write_config(tmp_path, temporal, source, target.address, slice_rows=40)
+    return cluster.write_config(tmp_path, temporal, source, target.address, slice_conversations=20)
 
 
 async def started(temporal: TemporalAddress, reindex: ReindexInput = ACME) -> Handle:

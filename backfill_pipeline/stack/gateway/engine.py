@@ -83,7 +83,10 @@ class Connection:
                 del handle
 
     def insert(self, sql: bytes, fmt: str, chunks: Iterator[bytes]) -> Any:
-        """Feeds an INSERT as its data arrives; an error on the way gives up what was not written yet."""
+        """Feeds an INSERT as its data arrives; an error on the way gives up what was not written yet.
+
+        Does not tell of every error: see `inserts`.
+        """
         with engine_errors():
             handle = self.raw.send_insert(sql, fmt)
             try:

@@ -4,6 +4,8 @@ import re
 
 _CODE = re.compile(r"Code: (\d+)\.")
 _NAME = re.compile(r"\(([A-Z0-9_]+)\)\s*\Z")
+# Some errors, those of the log among them, end with the version already.
+_VERSION = re.compile(r"\s*\(version [\d.]+\)\s*\Z")
 
 # What ClickHouse's HTTP handler answers for an error; one that is not here is a 500.
 _NAMES_OF_STATUS = {
@@ -32,7 +34,7 @@ class EngineError(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.text = text.strip()
+        self.text = _VERSION.sub("", text).strip()
         code = _CODE.search(text)
         # 1002 is UNKNOWN_EXCEPTION: what the binding itself raised carries no code.
         self.code = int(code.group(1)) if code else 1002

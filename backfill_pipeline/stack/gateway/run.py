@@ -12,6 +12,7 @@ from backfill_pipeline.stack.gateway.chunks import joiner
 from backfill_pipeline.stack.gateway.engine import Connection, Engine, engine_errors, quoted_name
 from backfill_pipeline.stack.gateway.errors import ClientGone, EngineError
 from backfill_pipeline.stack.gateway.exchange import Exchange
+from backfill_pipeline.stack.gateway.inserts import Inserts
 from backfill_pipeline.stack.gateway.refuse import refuse_nondeterministic
 from backfill_pipeline.stack.gateway.replicated import ReplicatedTables
 from backfill_pipeline.stack.gateway.reply import Reply
@@ -30,6 +31,7 @@ class Runner:
 
     def __init__(self, engine: Engine, replicated: ReplicatedTables, server_name: str) -> None:
         self._engine, self._replicated, self._server_name = engine, replicated, server_name
+        self._inserts = Inserts(engine)
 
     def serve(self, read_ask: Callable[[], Ask], exchange: Exchange) -> None:
         """Answers the request, with an error if it must; a response that broke off is left without its end."""
@@ -78,10 +80,11 @@ class Runner:
         with self._engine.connect(ask.database, ask.settings, ask.query_id) as connection:
             for table in ask.externals:
                 connection.run(f"CREATE TEMPORARY TABLE {quoted_name(table.name)} ({table.structure})")
-                connection.insert(f"INSERT INTO {quoted_name(table.name)}".encode(), table.fmt, iter([table.data]))
+                into = f"INSERT INTO {quoted_name(table.name)}".encode()
+                self._inserts.run(connection, ask.query_id, into, table.fmt, iter([table.data]))
             if statement.kind is Kind.INSERT:
                 data = chain([statement.data] if statement.data else [], exchange.chunks())
-                result = connection.insert(statement.sql, statement.fmt, data)
+                result = self._inserts.run(connection, ask.query_id, statement.sql, statement.fmt, data)
                 reply.finish(_written(result))
                 return
             if statement.only_reads:

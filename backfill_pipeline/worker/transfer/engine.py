@@ -123,7 +123,7 @@ class Transfer:
         """Slices of each in order; the next one is planned while those before it are carried out."""
         ahead: deque[Future[tuple[Slice, ...]]] = deque()
         for whole in wholes:
-            ahead.append(self._planner.submit(self._source.plan, whole, self._limits.slice_rows))
+            ahead.append(self._planner.submit(self._source.plan, whole, self._limits.slice_conversations))
             if len(ahead) > 1:
                 yield from self._awaited(ahead.popleft())
         while ahead:
@@ -166,8 +166,8 @@ class Transfer:
 
     def _halves(self, part: Slice) -> tuple[Slice, ...]:
         """About two smaller slices; down to single conversations in the end."""
-        for rows in _halvings(self._limits.slice_rows):
-            smaller = self._source.plan(part, rows)
+        for conversations in _halvings(self._limits.slice_conversations):
+            smaller = self._source.plan(part, conversations)
             if len(smaller) != 1:
                 return smaller
         return tuple(replace(p, conversations=1) for p in smaller)
@@ -200,7 +200,7 @@ def _moved_over(part: Slice, conversations: int, cursor: Cursor) -> Cursor:
     return replace(cursor, start=behind[0], after=behind[1], done=cursor.done + conversations)
 
 
-def _halvings(rows: int) -> Iterator[int]:
-    while rows > 1:
-        rows //= 2
-        yield rows
+def _halvings(conversations: int) -> Iterator[int]:
+    while conversations > 1:
+        conversations //= 2
+        yield conversations

@@ -34,10 +34,10 @@ class Source:
         with self._readers.snapshot() as reader:
             return int(reader.read(statements.count(self._request)).column(0)[0].as_py())
 
-    def plan(self, whole: Slice, rows: int) -> tuple[Slice, ...]:
-        """Slices of about `rows` conversations and scorecards that tile `whole`; none where it holds nothing."""
+    def plan(self, whole: Slice, conversations: int) -> tuple[Slice, ...]:
+        """Slices of that many conversations that tile `whole`; none where it holds nothing."""
         with self._readers.snapshot() as reader:
-            ends = reader.read(statements.plan(self._request, whole, rows), moved=self._moved)
+            ends = reader.read(statements.plan(self._request, whole, conversations), moved=self._moved)
         return tiling(whole, [(e["upto"], e["conversations"]) for e in ends.to_pylist()])
 
     def read(self, part: Slice, tables: tuple[str, ...]) -> Mapping[str, pa.Table]:

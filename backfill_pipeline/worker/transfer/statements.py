@@ -30,9 +30,9 @@ def read_rows(table: str, request: Request, part: Slice, keys: Sequence[str] | N
     return _filled(table, members=members, **values, of=request)
 
 
-def plan(request: Request, whole: Slice, rows: int) -> str:
-    """`(upto, conversations)` of slices of about `rows` conversations and scorecards, in order."""
-    return _filled("plan", belongs=_belongs(request, whole), rows=Literal(rows), of=request)
+def plan(request: Request, whole: Slice, conversations: int) -> str:
+    """`(upto, conversations)` of slices of that many conversations, in order."""
+    return _filled("plan", belongs=_belongs(request, whole), conversations=Literal(conversations), of=request)
 
 
 def count(request: Request) -> str:
