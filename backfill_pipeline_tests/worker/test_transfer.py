@@ -202,9 +202,9 @@ def test_t2_nothing_is_lost_when_a_stopped_transfer_goes_on_from_its_last_cursor
     watch = loads.Watching(stop_after=stop_after)
     with pytest.raises(Stopped):
         loads.transfer(source, target, days=2, slice_conversations=30, watch=watch).run()
-    last = loads.transfer(source, target, days=2, slice_conversations=30, version=loads.VERSION + timedelta(microseconds=1)).run(
-        watch.cursors[-1]
-    )
+    last = loads.transfer(
+        source, target, days=2, slice_conversations=30, version=loads.VERSION + timedelta(microseconds=1)
+    ).run(watch.cursors[-1])
     assert len(ids(target)) == len(set(ids(target))) == last.done == 300
 
 

@@ -69,7 +69,7 @@ def _end_of(handle: str, began: int) -> str:
     return (
         f"SELECT concat('{_ENDED}', exception) FROM system.query_log"  # noqa: S608
         # The first two only spare reading the log from its beginning.
-        f" WHERE event_date >= toDate(toDateTime({second})) AND event_time >= toDateTime({second})"
+        f" WHERE event_date >= toDate(toDateTime({second}, 'UTC'), 'UTC') AND event_time >= toDateTime({second}, 'UTC')"
         f" AND query_start_time_microseconds >= fromUnixTimestamp64Micro({began})"
         f" AND type != 'QueryStart' AND query_kind = 'Insert' AND is_initial_query"
         f" AND Settings['{HANDLE_SETTING}'] = {quoted(handle)}"
