@@ -74,7 +74,6 @@ class PostgresAddress(Secret):
     sslmode: str = "prefer"
     connect_timeout_seconds: int = 10
     statement_timeout_seconds: int = 600
-    is_replica: bool = Field(False, description="reads then wait until it has replayed what the primary had")
 
     def __str__(self) -> str:
         return f"postgresql://{self.host}:{self.port}/{self.database}"
@@ -163,6 +162,7 @@ class Cluster(Model):
     name: Id
     customers: list[Customer] = Field(min_length=1)
     first_day: date = date(2026, 1, 1)
+    retention_days: int | None = Field(None, ge=1, description="PostgreSQL keeps no older rows; older windows refuse")
     max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
     postgres: PostgresAddress | None = None
     clickhouse: ClickHouseAddress | None = None

@@ -12,7 +12,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
-from backfill_pipeline.domain.verdicts import DayVerdict, Doubled
+from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict
 
 COUNT_PARITY = "count_parity"
 DUPLICATES = "duplicates"
@@ -29,7 +29,7 @@ def parity_evaluation(
         partition=str(day.day),
         passed=day.verdict.is_good,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{day.verdict}" + "".join(f"; {r}" for r in day.reasons),
+        description="; ".join([str(day.verdict), *day.reasons, *_uncovered(uncovered)]),
         metadata={
             "verdict": str(day.verdict),
             "source rows": dg.MetadataValue.json({t: s.rows for t, s in source.items()}),
@@ -38,6 +38,11 @@ def parity_evaluation(
         },
         target_materialization_data=(targets or {}).get(str(day.day)),
     )
+
+
+def _uncovered(classes: Mapping[str, int]) -> list[str]:
+    """Rows that no window covers change no day's verdict, and are named with every one."""
+    return [f"{Verdict.UNCOVERED}: {count:,} of class '{name}'" for name, count in classes.items()]
 
 
 def duplicates_evaluation(

@@ -7,19 +7,23 @@ from datetime import date
 from backfill_pipeline.domain.datasets import Dataset
 from backfill_pipeline.domain.schemas import TableSchema, schema_mistakes
 from backfill_pipeline.domain.verdicts import Sums
-from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.domain.windows import ONE_DAY, Window
 
 APPROVED_TAG = "approved"
 
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """min_source_ratio: source ids below this share of the target's refuse. is_approved: a person asked by name."""
+    """min_source_ratio: source ids below this share of the target's refuse. is_approved: a person asked by name.
+
+    retention_days: how long PostgreSQL keeps rows; None is for ever.
+    """
 
     max_window_days: int
     max_rows_without_approval: int
     min_source_ratio: float
     known_views: tuple[str, ...] = ()
+    retention_days: int | None = None
     is_approved: bool = False
     is_alter: bool = False
 
@@ -63,6 +67,9 @@ def window_refusals(window: Window, today: date, limits: GuardLimits) -> tuple[s
         reasons.append(f"the window has {days} days, the maximum is {limits.max_window_days} (limits.max_window_days)")
     if window.end > today:
         reasons.append(f"the window {window} ends after yesterday; {today} (UTC) is not over yet")
+    kept = limits.retention_days
+    if kept is not None and window.start < today - ONE_DAY * kept and not limits.is_approved:
+        reasons.append(f"PostgreSQL keeps {kept} days (retention_days); of {window.start} it may have lost rows")
     return tuple(reasons)
 
 

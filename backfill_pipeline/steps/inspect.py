@@ -54,6 +54,7 @@ def guard_limits(systems: Systems, is_approved: bool) -> GuardLimits:
         max_rows_without_approval=limits.max_rows_without_approval,
         min_source_ratio=limits.min_source_ratio,
         known_views=tuple(clickhouse.known_views),
+        retention_days=systems.cluster.retention_days,
         is_approved=is_approved,
         is_alter=clickhouse.delete == "alter",
     )

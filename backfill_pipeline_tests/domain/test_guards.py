@@ -19,6 +19,14 @@ APPROVED = replace(LIMITS, is_approved=True)
 SCHEMAS = tuple(schema_of(t) for t in CONVERSATIONS.targets)
 
 
+def test_d10_a_window_older_than_the_sources_retention_is_not_emptied() -> None:
+    kept = replace(LIMITS, retention_days=30)
+    assert window_refusals(WINDOW, date(2026, 1, 31), kept) == ()
+    (reason,) = window_refusals(WINDOW, date(2026, 2, 1), kept)
+    assert "retention_days" in reason
+    assert window_refusals(WINDOW, date(2026, 2, 1), replace(kept, is_approved=True)) == ()
+
+
 def sums(rows: int = 100, **of_days: int | None) -> Sums:
     """The same rows of every table on every day; `day_2=5` sets the second day's, `day_2=None` leaves it out."""
     wanted = {d: of_days.get(f"day_{n}", rows) for n, d in enumerate(WINDOW.days, 1)}
