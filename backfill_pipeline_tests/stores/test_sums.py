@@ -163,7 +163,7 @@ def test_values_that_move_into_the_next_column_do_not_give_the_same_fingerprint(
 ) -> None:
     table = CONVERSATIONS.main
     empty = dict.fromkeys(kinds_of(table))
-    rows = [{**empty, "customer_id": "ab", "profile_id": "c"}, {**empty, "customer_id": "a", "profile_id": "bc"},
+    rows = [{**empty, "customer_id": "avb", "profile_id": "c"}, {**empty, "customer_id": "a", "profile_id": "bvc"},
             {**empty, "customer_id": "", "profile_id": None}, {**empty, "customer_id": None, "profile_id": ""}]  # fmt: skip
     assert len(set(by_postgres(source, table, rows))) == 4
 
