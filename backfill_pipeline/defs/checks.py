@@ -53,11 +53,12 @@ def _check(
     description: str,
     evaluate: Callable[[Systems, Window, Targets], Evaluations],
 ) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=of.key,
-        name=name,
-        description=description,
-        partitions_def=asset.partitions_def,
+    spec = dg.AssetCheckSpec(name, asset=of.key, description=description, partitions_def=asset.partitions_def)
+
+    # A check of its own, with one spec: `asset_check` would name the op itself, and alike for `acme-east` and `acme_east`.
+    @dg.multi_asset_check(
+        name=f"{name}_{of.graph}",
+        specs=[spec],
         pool=cluster_pool(cluster.name),
         required_resource_keys={"pipeline"},
     )
@@ -67,6 +68,6 @@ def _check(
         targets = newest_materializations(context.op_execution_context.instance, of.key, days)
         with pipeline.systems(cluster.name, context.log.info) as systems:
             yield from evaluate(systems, window_of(days), targets)
-        yield dg.Output(None)
+        yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return check
