@@ -7,7 +7,15 @@ import pytest
 
 from backfill_pipeline.stack.embedded_config import PARTS
 from backfill_pipeline.stack.supervisor import Stack
-from backfill_pipeline_tests.live import Live, live
+from backfill_pipeline_tests.live import STACKS, Live, live, use_environment
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Two stacks may run in one session; a test's own one is what the environment names, before any fixture of it."""
+    for name in STACKS:
+        if name in getattr(item, "fixturenames", ()):
+            use_environment(name)
 
 
 @pytest.fixture(scope="session")
@@ -15,4 +23,4 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """PostgreSQL, ClickHouse gateways, Temporal and workers of both clusters; data is made by whoever needs it."""
     folder = Path(tmp_path_factory.mktemp("stack"))
     with Stack(folder, parts=PARTS - {"dagster"}) as state:
-        yield live(state, state.config_path)
+        yield live("engines", state)

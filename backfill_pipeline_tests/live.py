@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from uuid import uuid4
 
-from backfill_pipeline.config import Config
+from backfill_pipeline.config import Config, load
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stack.demo_data import FIRST_DAY, Planted, generate
 from backfill_pipeline.stack.state import StackState
@@ -70,8 +69,17 @@ class Live:
         return differences(self.source_dsn(cluster), shards, customer, window.start, window.end)
 
 
-def live(state: StackState, config_path: Path) -> Live:
-    from backfill_pipeline.config import load
+STACKS = ("engines", "pipeline")  # names of the session's fixtures
+_environments: dict[str, dict[str, str]] = {}
 
-    os.environ.update(state.environment())
-    return Live(state, load(config_path))
+
+def live(name: str, state: StackState) -> Live:
+    """A started stack, whose environment this process has from now on."""
+    _environments[name] = state.environment()
+    use_environment(name)
+    return Live(state, load(state.config_path))
+
+
+def use_environment(name: str) -> None:
+    """Password, configuration and Dagster's home of a stack, if it has been started."""
+    os.environ.update(_environments.get(name, {}))

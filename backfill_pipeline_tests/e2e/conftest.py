@@ -14,7 +14,7 @@ from backfill_pipeline_tests.live import live
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     folder = Path(tmp_path_factory.mktemp("pipeline"))
     with Stack(folder, config=Path(__file__).with_name("pipeline.yaml")) as state:
-        ui = Ui(live(state, state.config_path))
+        ui = Ui(live("pipeline", state))
         ui.stop_sensor("retry_failed_days")
         ui.stop_schedule("verify_last_days")
         yield ui
