@@ -52,4 +52,5 @@ screenshots: setup ## The README's pictures, from headless Chromium (a Debian pa
 	$(BIN)/python docs/screenshots.py
 
 clean: ## Remove what the stack and the tools made; the virtual environment and the binaries stay
+	[ ! -x $(BIN)/backfill ] || $(BIN)/backfill stop
 	rm -rf .local/[!b]* .local/b[!i]* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

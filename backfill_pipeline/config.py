@@ -102,7 +102,7 @@ class ClickHouseAddress(Secret):
     connect_timeout_seconds: int = 10
     query_timeout_seconds: int = 600
     delete: Literal["lightweight", "alter"] = "lightweight"
-    row_version: Literal["marker", "clock", "source_updated_at"] = "marker"
+    row_version: Literal["marker"] = Field("marker", description="what workers write; other workers' ways are to come")
     known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")
 
     def __str__(self) -> str:
@@ -120,7 +120,6 @@ class Launcher(Model):
 
     kind: Literal["local"] = "local"
     manifests: Path = Path("deploy/cronjobs")
-    namespace: str = "cron"
     jobs: Path = Field(Path(".local/jobs"), description="folder of the local launcher's jobs and logs")
 
 

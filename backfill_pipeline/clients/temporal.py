@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput, progress_from
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
-from backfill_pipeline.domain.windows import Window, parse_rfc3339
+from backfill_pipeline.domain.windows import Window, parse_rfc3339, rfc3339
 
 T = TypeVar("T")
 CALL_TIMEOUT = timedelta(seconds=15)
@@ -104,13 +104,19 @@ class Temporal:
         query = f"WorkflowType = '{_word(workflow_type)}' AND ExecutionStatus = 'Running'"
         return tuple(f for f in self._call(self._found(query)) if _overlaps(f.input, customer, window))
 
-    def of_attempt(self, workflow_type: str, customer: str, window: Window, attempt_id: str) -> tuple[Found, ...]:
+    def of_attempt(
+        self, workflow_type: str, customer: str, window: Window, attempt_id: str, *, since: datetime | None = None
+    ) -> tuple[Found, ...]:
         """Executions whose input has this customer, range and attempt id: the way when the log is gone (trap K4).
+
+        Args:
+            since: only those that started later are looked at; each costs a call, and a namespace may hold thousands.
 
         Raises:
             PipelineError: two candidates for one profile.
         """
         query = f"WorkflowType = '{_word(workflow_type)}'"
+        query += f" AND StartTime >= '{rfc3339(since)}'" if since else ""
         ours = [
             f
             for f in self._call(self._found(query))

@@ -79,7 +79,12 @@ def _ready(cluster: Cluster) -> dg.AssetsDefinition:
                 shard.scalar("SELECT 1")
             with systems.postgres.snapshot() as connection:
                 connection.execute("SELECT 1")
-            systems.ledger.ensure_schema()
+            emptied = [
+                f"{e.dataset} of {e.customer}, {e.window}, since {e.since}"
+                for e in systems.ledger.emptied()
+                if e.cluster == cluster.name
+            ]
+        context.add_output_metadata({"emptied windows": dg.MetadataValue.json(emptied)})
 
     return ready
 

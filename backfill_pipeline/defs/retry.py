@@ -13,7 +13,9 @@ import dagster as dg
 
 from backfill_pipeline.config import Config, Limits
 from backfill_pipeline.defs.assets import Built
+from backfill_pipeline.defs.ops import LAUNCHED_BY_TAG
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
+from backfill_pipeline.domain.guards import APPROVED_TAG
 from backfill_pipeline.domain.windows import from_inclusive_days, parse_day, windows_of
 
 RETRY_TAG = "backfill/retry"
@@ -33,6 +35,7 @@ class Failed:
     days: tuple[date, ...]
     retry: int
     ended: float
+    kept_tags: tuple[tuple[str, str], ...] = ()  # who asked for it, and what a person approved
 
 
 def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
@@ -65,7 +68,7 @@ def _failed(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> Iterator[Fa
         if record.dagster_run.status is dg.DagsterRunStatus.FAILURE and not _will_retry(record):
             undone = tuple(d for d in days if str(d) not in _done(instance, key, run_id, days))
             if undone:
-                yield Failed(key, run_id, undone, _retry_of(record), record.end_time or 0.0)
+                yield Failed(key, run_id, undone, _retry_of(record), record.end_time or 0.0, _kept(record))
 
 
 def _newest(records: Sequence[dg.RunRecord], keys: set[dg.AssetKey]) -> Mapping[tuple[str, dg.AssetKey], list[date]]:
@@ -103,6 +106,11 @@ def _retry_of(record: dg.RunRecord) -> int:
     return int(record.dagster_run.tags.get(RETRY_TAG, "0"))
 
 
+def _kept(record: dg.RunRecord) -> tuple[tuple[str, str], ...]:
+    tags = record.dagster_run.tags
+    return tuple((t, tags[t]) for t in (APPROVED_TAG, LAUNCHED_BY_TAG) if t in tags)
+
+
 def _is_due(failed: Failed, limits: Limits, now: float) -> bool:
     delay = limits.retry_delay_seconds * 2**failed.retry
     return failed.retry < limits.retry_attempts and now >= failed.ended + delay
@@ -114,7 +122,12 @@ def _requests(failed: Failed) -> Iterator[dg.RunRequest]:
         yield dg.RunRequest(
             run_key=f"{failed.key.to_user_string()}:{window}:{failed.run_id}:{failed.retry + 1}",
             asset_selection=[failed.key],
-            tags={**range_tags(window), RETRY_TAG: str(failed.retry + 1), RETRY_OF_TAG: failed.run_id},
+            tags={
+                **dict(failed.kept_tags),
+                **range_tags(window),
+                RETRY_TAG: str(failed.retry + 1),
+                RETRY_OF_TAG: failed.run_id,
+            },
         )
 
 

@@ -10,6 +10,8 @@ from backfill_pipeline.domain.verdicts import Sums
 from backfill_pipeline.domain.windows import ONE_DAY, Window
 
 APPROVED_TAG = "approved"
+CHILD_RATIO = 0.5  # scorecards and scores may shrink further: appeals and rows that are gone are why one reindexes
+APPROVED = "true"  # any other value approves nothing: `approved=false` must not
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,7 @@ def _source(signals: Signals, limits: GuardLimits) -> list[str]:
     unknown = _uncounted(signals)
     if limits.is_approved:
         return unknown
-    main = signals.dataset.main.table
-    reasons = unknown + [r for d in signals.window.days for r in _shrunk(signals, d, main, limits.min_source_ratio)]
+    reasons = unknown + [r for d in signals.window.days for r in _shrunk(signals, d, limits.min_source_ratio)]
     rows = sum(s.rows for sums in signals.source.values() for s in sums.values())
     if rows > limits.max_rows_without_approval:
         reasons.append(f"{rows:,} source rows are above {limits.max_rows_without_approval:,}: set the tag `approved`")
@@ -133,14 +134,20 @@ def _uncounted(signals: Signals) -> list[str]:
     ]
 
 
-def _shrunk(signals: Signals, day: date, table: str, ratio: float) -> list[str]:
+def _shrunk(signals: Signals, day: date, ratio: float) -> list[str]:
+    """The day's tables of which the source holds too little; a source that lost its scorecards alone is as bad."""
+    main = signals.dataset.main.table
+    asked = [(t.table, ratio if t.table == main else min(ratio, CHILD_RATIO)) for t in signals.dataset.targets]
+    found = [r for table, least in asked for r in _table_shrunk(signals, day, table, least)]
+    return [f"{day}: {'; '.join(found)}"] if found else []
+
+
+def _table_shrunk(signals: Signals, day: date, table: str, ratio: float) -> list[str]:
     source, target = _rows(signals.source, day, table), _rows(signals.target, day, table)
     if source is None or not target or (source > 0 and source >= ratio * target):
         return []
     share = f"{source / target:.0%}"
-    return [
-        f"{day}: the source has {source:,} of {table}, the target {target:,} ({share}, at least {ratio:.0%} expected)"
-    ]
+    return [f"the source has {source:,} of {table}, the target {target:,} ({share}, at least {ratio:.0%} expected)"]
 
 
 def _rows(sums: Sums | None, day: date, table: str) -> int | None:

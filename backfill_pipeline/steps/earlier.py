@@ -37,6 +37,11 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         systems.ledger.mark_ended(attempt)
 
 
+def started_after(attempt: Attempt) -> datetime:
+    """No execution of the attempt is older: its marker was drawn first. Minutes are for clocks that differ."""
+    return attempt.marker - timedelta(minutes=10)
+
+
 def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
@@ -57,7 +62,9 @@ def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
     workflow_type = DATASETS[claim.dataset].workflow_type
     for attempt in earlier:
-        for found in systems.temporal.of_attempt(workflow_type, attempt.customer, attempt.window, attempt.attempt_id):
+        for found in systems.temporal.of_attempt(
+            workflow_type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
+        ):
             _wait_for_zombie(systems, found)
 
 

@@ -13,6 +13,7 @@ from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
 from backfill_pipeline.domain.contracts import execution_from_line
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.steps.earlier import started_after
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.progress import ProgressLog
 from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, Launched
@@ -95,7 +96,9 @@ def _from_input(systems: Systems, inspection: Inspection) -> Mapping[str, str]:
     workflow_type = DATASETS[attempt.dataset].workflow_type
     end = systems.clock() + VISIBLE_SECONDS
     while True:
-        found = systems.temporal.of_attempt(workflow_type, attempt.customer, attempt.window, attempt.attempt_id)
+        found = systems.temporal.of_attempt(
+            workflow_type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
+        )
         if len(found) >= len(attempt.profiles) or systems.clock() > end:
             return {f.workflow_id: f.input.profile_id for f in found}
         systems.sleep(1)

@@ -116,5 +116,5 @@ def _refuse(claim: Claim, reasons: Sequence[str]) -> None:
             f"The window is refused; nothing was touched. {len(reasons)} reason{'s' * (len(reasons) > 1)}",
             where=f"{claim.dataset} of {claim.customer} on {claim.cluster}, {claim.window}",
             why="; ".join(reasons),
-            next_step="mend the cause; what is meant so can be asked for by name with the run tag `approved`",
+            next_step="mend the cause; what is meant so can be asked for by name with the run tag `approved=true`",
         )

@@ -23,8 +23,8 @@ def record(
     with holding(systems, attempt, "record", inspection.launched_by):
         verification = verify(systems, *who)
         doubled = find_doubled(systems, *who)
-        outcome = "partly" if verification.bad else "done"
-        proof = _proof(inspection, deletion, launched, followed, verification)
+        outcome = "partly" if verification.bad or doubled else "done"
+        proof = {**_proof(inspection, deletion, launched, followed, verification), "doubled": [str(d) for d in doubled]}
         systems.ledger.check_held(attempt)
         audit_hash = systems.ledger.audit(attempt, outcome, inspection.launched_by, proof)
         systems.ledger.close(attempt)

@@ -113,6 +113,15 @@ def test_d10_every_day_that_shrank_is_named_and_no_other() -> None:
     assert [r[:10] for r in found] == [str(FIRST), str(THIRD)]
 
 
+def test_d10_scorecards_that_are_gone_while_their_conversations_are_not_are_not_deleted_too() -> None:
+    lost = {d: {**tables, "scorecard": TableSum(0), "score": TableSum(49)} for d, tables in sums().items()}
+    found = refusals(signals(source=lost), LIMITS)
+    assert len(found) == 3
+    assert all("0 of scorecard" in r and "49 of score" in r and "of conversation" not in r for r in found)
+    shrunk = {d: {**tables, "scorecard": TableSum(50)} for d, tables in sums().items()}
+    assert refusals(signals(source=shrunk), LIMITS) == ()
+
+
 def test_d10_an_empty_source_is_refused_even_where_every_share_is_allowed() -> None:
     limits = replace(LIMITS, min_source_ratio=0.0)
     assert refusals(signals(source=sums(day_1=1)), limits) == ()
