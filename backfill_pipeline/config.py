@@ -68,7 +68,7 @@ class PostgresAddress(Secret):
     """One PostgreSQL database; `host` may be a socket's directory."""
 
     host: str
-    port: int = 5432
+    port: int = Field(5432, ge=1, le=65535)
     database: str
     user: str = "postgres"
     sslmode: str = "prefer"
@@ -81,7 +81,7 @@ class PostgresAddress(Secret):
 
 class Replica(Model):
     host: str
-    port: int = 8123
+    port: int = Field(8123, ge=1, le=65535)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -146,7 +146,7 @@ class Limits(Model):
 class Verification(Model):
     """The schedule that verifies without touching anything."""
 
-    cron: str = Field("0 6 * * *", description="in UTC")
+    cron: str = Field("0 6 * * *", pattern=r"^([\d*/,-]+ ){4}[\dA-Za-z*/,-]+$", description="five fields, in UTC")
     days: int = Field(7, ge=1, le=366, description="up to yesterday")
 
 
@@ -154,7 +154,11 @@ class Customer(Model):
     id: Id
     profiles: list[Id] = Field(["default"], min_length=1)
     window_days: int = Field(10, ge=1, le=366, description="days of one run, one delete, one Job")
-    owner: str | None = Field(None, description="team:name or an e-mail address, shown in the UI")
+    owner: str | None = Field(
+        None,
+        pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+)$",
+        description="team:name or an e-mail address, shown in the UI",
+    )
 
 
 class Cluster(Model):
@@ -181,7 +185,7 @@ class Cluster(Model):
 
 class Config(Model):
     clusters: list[Cluster] = Field(min_length=1)
-    datasets: list[str] = ["conversations"]
+    datasets: list[str] = Field(["conversations"], min_length=1)
     ledger: PostgresAddress | None = None
     limits: Limits = Limits()
     verification: Verification = Verification()
@@ -193,6 +197,16 @@ class Config(Model):
         unknown = sorted(set(self.datasets) - set(DATASETS))
         if unknown:
             raise ValueError(f"unknown dataset {', '.join(unknown)}; expected some of {', '.join(DATASETS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_are_allowed(self) -> "Config":
+        most = self.limits.max_window_days
+        wide = [
+            f"{c.id} ({c.window_days})" for cluster in self.clusters for c in cluster.customers if c.window_days > most
+        ]
+        if wide:
+            raise ValueError(f"window_days above limits.max_window_days ({most}): {', '.join(wide)}")
         return self
 
     def cluster(self, name: str) -> Cluster:

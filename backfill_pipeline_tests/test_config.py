@@ -68,6 +68,12 @@ def test_a_good_file_loads(written: Written) -> None:
         ("name: north", "name: north\n    clickhouse: {shards: []}", 5, "clusters[0].clickhouse.shards", "at least 1 item"),
         ("limits:", "datasets: [conversation]\nlimits:", 1, "the whole file", "unknown dataset conversation; expected some of"),
         ("limits:", "1: x\nlimits:", 1, "[1]", "Keys should be strings"),
+        ("limits:", "datasets: []\nlimits:", 1, "datasets", "at least 1 item"),
+        ("limits:", "verification: {cron: every day}\nlimits:", 1, "verification.cron", "should match pattern"),
+        ("name: north", "name: '..'", 4, "clusters[0].name", "expected an id of the form"),
+        ("name: north", "name: north\n    postgres: {host: h, database: d, port: 70000}", 5, "clusters[0].postgres.port", "655"),
+        ("id: acme-east", "id: acme-east\n        owner: bob", 9, "clusters[0].customers[1].owner", "should match pattern"),
+        ("id: acme-east", "id: acme-east\n        window_days: 60", 1, "the whole file", "window_days above limits"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_by_file_line_and_key_with_what_was_expected(

@@ -21,9 +21,12 @@ def check_id(text: str, what: str) -> str:
     Raises:
         Refused: it is not 1 to 63 of `[A-Za-z0-9._-]`.
     """
-    if not re.fullmatch(ID_FORM, text):
+    if not re.fullmatch(ID_FORM, text) or not text.strip("."):  # `..` names a folder above
         raise Refused(
-            f"Not a valid {what}", where=repr(text[:80]), why=f"ids are {ID_FORM}", next_step=f"correct the {what}"
+            f"Not a valid {what}",
+            where=repr(text[:80]),
+            why=f"ids are {ID_FORM}, not dots alone",
+            next_step=f"correct the {what}",
         )
     return text
 

@@ -65,9 +65,9 @@ class Seen:
 
 def run(demo: Demo, console: Console) -> int:
     """The whole demo; 0 only if every day is MATCH (or empty on both sides) and no duplicate is left."""
-    started = time.monotonic()
+    started, running_before = time.monotonic(), running_stack(demo.folder) is not None
     with _stack(demo, console) as state:
-        code = _shown(demo, state, console, started)
+        code = _shown(demo, state, console, started, running_before)
         if demo.keep:
             print_addresses(state, console)
             console.print("the stack stays; end it with: backfill stop")
@@ -89,7 +89,7 @@ def _stack(demo: Demo, console: Console) -> Iterator[StackState]:
         yield state
 
 
-def _shown(demo: Demo, state: StackState, console: Console, started: float) -> int:
+def _shown(demo: Demo, state: StackState, console: Console, started: float, running_before: bool) -> int:
     os.environ.update(state.environment())
     config = load(state.config_path)
     with console.status("making data with planted defects"):
@@ -101,6 +101,8 @@ def _shown(demo: Demo, state: StackState, console: Console, started: float) -> i
         f"backfill of {before.source_rows:,} rows in {seconds:.0f} s; all in {time.monotonic() - started:.0f} s"
     )
     console.print(f"its runs: {state.dagster_url}/runs/b/{backfill_id}", highlight=False, soft_wrap=True)
+    if not demo.keep and not running_before:
+        console.print("the stack ends now; `make stack` (or `backfill demo --keep`) shows them there again")
     return 0 if after.is_right else 1
 
 
