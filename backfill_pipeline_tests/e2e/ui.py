@@ -17,7 +17,7 @@ from backfill_pipeline_tests.live import Live
 
 T = TypeVar("T")
 LOCATION, REPOSITORY = "backfill_pipeline", "__repository__"
-DEADLINE = 280
+DEADLINE = 600  # a busy machine: a backfill alone waits a minute for the daemon
 
 
 def eventually(what: str, ask: Callable[[], T | None], *, seconds: float = DEADLINE) -> T:
