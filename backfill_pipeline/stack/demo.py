@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -141,6 +141,7 @@ def _all_systems(config: Config) -> Iterator[Systems]:
 def _backfilled(config: Config, demo: Demo, state: StackState, console: Console, rows: int) -> tuple[str, float]:
     """Launch one backfill over all customers as the UI does, and show how many rows were written since."""
     address = urlsplit(state.dagster_url or "")
+    say = _every(10, console)
     client, since, started = DagsterClient(address.hostname or "", address.port or 0), _now(), time.monotonic()
     backfill_id = client.launch_backfill(_keys(config), demo.window, title="demo", tags={"launched_by": "demo"})
     with _progress(console) as progress:
@@ -149,10 +150,25 @@ def _backfilled(config: Config, demo: Demo, state: StackState, console: Console,
         def show(now: BackfillState) -> None:
             done = sum(s == "SUCCESS" for s in now.runs.values())
             written = _written(config, since) if now.runs else 0
-            progress.update(task, completed=written, description=_description(now, done, written, started))
+            description = _description(now, done, written, started)
+            progress.update(task, completed=written, description=description)
+            say(f"{written:,} of {rows:,} rows, {description}")
 
         client.wait(backfill_id, deadline_seconds=DEADLINE_SECONDS, on_poll=show)
     return backfill_id, time.monotonic() - started
+
+
+def _every(seconds: float, console: Console) -> Callable[[str], None]:
+    """Prints a line now and then where there is no terminal, in which a bar would show nothing until its end."""
+    last = time.monotonic()
+
+    def say(line: str) -> None:
+        nonlocal last
+        if not console.is_terminal and time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            console.print(line)
+
+    return say
 
 
 def _description(state: BackfillState, done: int, written: int, started: float) -> str:
