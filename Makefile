@@ -31,7 +31,8 @@ stack: setup ## Everything in the foreground; prints the addresses
 stop: ## End a stack that `backfill demo --keep` left
 	$(BIN)/backfill stop
 
-# Two halves at once, each with stacks of its own: end-to-end tests mostly wait for Dagster's daemon.
+# Two halves at once, each with stacks of its own: end-to-end tests mostly wait for the daemon. Folders of their own too: a
+# pytest that starts closes the folder that all share, and PostgreSQL, which is not root, is shut out of the other half.
 TESTS := backfill_pipeline_tests
 HALF_E2E := $(addprefix $(TESTS)/,e2e stores worker report)
 
@@ -39,10 +40,10 @@ test: setup ## All tests on real parts, in two halves at once; each half's outpu
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-e2e-half test-other-half
 
 test-e2e-half:
-	$(BIN)/python -m pytest -q -m "not soak" $(HALF_E2E)
+	$(BIN)/python -m pytest -q -m "not soak" --basetemp=$$(mktemp -d)/half $(HALF_E2E)
 
 test-other-half:
-	$(BIN)/python -m pytest -q -m "not soak" $(TESTS) $(addprefix --ignore=,$(HALF_E2E))
+	$(BIN)/python -m pytest -q -m "not soak" --basetemp=$$(mktemp -d)/half $(TESTS) $(addprefix --ignore=,$(HALF_E2E))
 
 soak: setup ## The long runs
 	$(BIN)/python -m pytest -m soak || [ $$? -eq 5 ]  # 5: there is none yet
