@@ -22,14 +22,19 @@ LOCAL = Path(".local")
 def config_check(
     file: Annotated[Path, typer.Argument(help="YAML or JSON; the older scripts' config.json too.")],
 ) -> None:
-    """Print what the pipeline understood of a configuration; exit code 2 and every mistake if it can't be used."""
+    """Print what the pipeline understood of a configuration.
+
+    Exit code 2 and every mistake if it can't be used; also, after the tables, if secrets are missing here.
+    """
     from rich.console import Console
 
-    from backfill_pipeline.config import load
+    from backfill_pipeline.config import check_secrets, load
     from backfill_pipeline.report.configuration import configuration_tables
 
-    for table in configuration_tables(load(file)):
+    config = load(file, need_secrets=False)
+    for table in configuration_tables(config):
         Console().print(table)
+    check_secrets(file, config)
 
 
 @app.command(epilog="Examples: backfill stack | backfill stack --folder /tmp/mine | backfill stack --config mine.yaml")

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import ID_FORM, check_id
-from backfill_pipeline.strict_yaml import StrictLoader, line_of
+from backfill_pipeline.strict_yaml import Place, StrictLoader, said_of
 
 ENV_CONFIG = "BACKFILL_CONFIG"
 EXIT_BAD_INPUT = 2
@@ -62,6 +62,14 @@ class Secret(Model):
                 raise missing_variable(self.password_env)
             return os.environ[self.password_env]
         return _read(self.password_file).strip() if self.password_file else None
+
+    def lacks(self) -> Iterator[tuple[str, str]]:
+        """The keys whose variable or file is not there, each with what is wrong."""
+        if self.password_env and self.password_env not in os.environ:
+            yield "password_env", f"{self.password_env} is not set"
+        file = self.password_file
+        if file and not (os.path.isfile(file) and os.access(file, os.R_OK)):
+            yield "password_file", f"{file} is no file that can be read"
 
 
 class PostgresAddress(Secret):
@@ -126,7 +134,7 @@ class Launcher(Model):
 class Limits(Model):
     max_window_days: int = Field(31, ge=1, le=366)
     max_rows_without_approval: int = Field(
-        20_000_000, ge=1, description="source rows of a window; above: tag `approved`"
+        20_000_000, ge=1, description="source rows of a window; above: tag `approved/rows`"
     )
     min_source_ratio: float = Field(0.9, ge=0, le=1, description="source ids below this share of the target's refuse")
     lease_seconds: float = Field(60, gt=0)
@@ -136,7 +144,7 @@ class Limits(Model):
     follow_deadline_seconds: float = Field(24 * 3600, gt=0)
     poll_seconds: float = Field(1.0, gt=0)
     slice_conversations: int = Field(
-        10_000, ge=1, description="conversations read at once, with all that hangs on them"
+        20_000, ge=1, description="conversations read at once, with all that hangs on them"
     )
     slices_in_flight: int = Field(2, ge=1, le=8)
     retry_attempts: int = Field(3, ge=0, description="automatic retries of a failed day")
@@ -212,9 +220,13 @@ class Config(Model):
     def cluster(self, name: str) -> Cluster:
         return _named(self.clusters, "name", name, "cluster")
 
-    def secrets(self) -> Iterator[Secret]:
-        addresses = [a for c in self.clusters for a in (c.postgres, c.clickhouse)]
-        yield from (a for a in [*addresses, self.ledger] if a)
+    def secrets(self) -> Iterator[tuple[Place, Secret]]:
+        """Every address that may need a password, with its place in the file."""
+        if self.ledger:
+            yield ("ledger",), self.ledger
+        for n, cluster in enumerate(self.clusters):
+            addresses = {"postgres": cluster.postgres, "clickhouse": cluster.clickhouse}
+            yield from ((("clusters", n, name), a) for name, a in addresses.items() if a)
 
 
 def load(path: str | Path, *, need_secrets: bool = True) -> Config:
@@ -235,8 +247,20 @@ def load(path: str | Path, *, need_secrets: bool = True) -> Config:
     except ValidationError as error:
         raise _all_named(path, text, error) from None
     if need_secrets:
-        _check_secrets(path, text, config)
+        check_secrets(path, config)
     return config
+
+
+def check_secrets(path: Path, config: Config) -> None:
+    """Whether every variable or file that the configuration names for a secret is there.
+
+    Raises:
+        ConfigError: naming all that are not, each with file, line and key.
+    """
+    missing = [((*place, key), lack) for place, secret in config.secrets() for key, lack in secret.lacks()]
+    if missing:
+        text = _read(path)
+        raise _secrets_missing([said_of(path, text, place, lack) for place, lack in missing])
 
 
 def load_from_environment() -> Config:
@@ -250,10 +274,10 @@ def load_from_environment() -> Config:
     return load(os.environ[ENV_CONFIG])
 
 
-def missing_variable(name: str, where: str = "environment") -> ConfigError:
+def missing_variable(name: str) -> ConfigError:
     return ConfigError(
         f"The environment variable {name} is not set",
-        where=where,
+        where="environment",
         why="the configuration needs it",
         next_step=f"export {name}=...",
     )
@@ -342,31 +366,23 @@ def _named(models: list[M], attribute: str, name: str, what: str) -> M:
     )
 
 
-def _check_secrets(path: Path, text: str, config: Config) -> None:
-    for secret in config.secrets():
-        if secret.password_env and secret.password_env not in os.environ:
-            raise missing_variable(secret.password_env, f"{path}:{_line_with(text, secret.password_env)}: password_env")
-        if secret.password_file and not secret.password_file.is_file():
-            where = f"{path}:{_line_with(text, str(secret.password_file))}: password_file"
-            raise _unreadable(where, f"the file {secret.password_file} does not exist")
-
-
-def _line_with(text: str, value: str) -> int:
-    return next((n for n, line in enumerate(text.splitlines(), 1) if value in line), 1)
+def _secrets_missing(found: list[str]) -> ConfigError:
+    return ConfigError(
+        f"The configuration names {len(found)} secret{'s' * (len(found) > 1)} that can't be had here",
+        where="; ".join(found),
+        why="what is not there is never taken for an empty password",
+        next_step="export these variables and put these files in place",
+    )
 
 
 def _all_named(path: Path, text: str, error: ValidationError) -> ConfigError:
-    found = [f"{path}:{line_of(text, e['loc'])}: {_key(e['loc'])}: {_expected(e)}" for e in error.errors()]
+    found = [said_of(path, text, e["loc"], _expected(e)) for e in error.errors()]
     return ConfigError(
         f"The configuration has {len(found)} mistake{'s' * (len(found) > 1)}",
         where="; ".join(found),
         why="it does not fit the model",
         next_step="correct these keys; config.example.yaml shows all that there are",
     )
-
-
-def _key(loc: tuple[int | str, ...]) -> str:
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".") or "the whole file"
 
 
 def _expected(error: Mapping[str, Any]) -> str:

@@ -1,8 +1,12 @@
 """YAML that refuses what plain YAML swallows, and the line on which a key stands."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+Place = tuple[int | str, ...]
+"""Keys and indices from the top of the file, as pydantic gives them."""
 
 
 class StrictLoader(yaml.SafeLoader):
@@ -24,10 +28,16 @@ class StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def line_of(text: str, loc: tuple[int | str, ...]) -> int:
-    """Line of the deepest node of the path that the file has (1-based)."""
+def said_of(path: Path, text: str, place: Place, what: str) -> str:
+    """`file:line: key: what`."""
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).lstrip(".") or "the whole file"
+    return f"{path}:{line_of(text, place)}: {key}: {what}"
+
+
+def line_of(text: str, place: Place) -> int:
+    """Line of the deepest node of the place that the file has (1-based)."""
     node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
-    for part in loc:
+    for part in place:
         found = _child(node, part)
         if found is None:
             break

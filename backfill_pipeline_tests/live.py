@@ -8,11 +8,11 @@ from datetime import date
 from uuid import uuid4
 
 from backfill_pipeline.config import Config, load
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stack.demo_data import FIRST_DAY, Planted, generate
 from backfill_pipeline.stack.state import StackState
 from backfill_pipeline.steps.systems import Systems, open_systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.e2e.compare import Differences, differences
 
 SIZE = 0.06  # 9 conversations per customer and day, 180 for the large one

@@ -1,13 +1,18 @@
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+import yaml
+from pydantic import BaseModel, create_model
 
-from backfill_pipeline.config import Config, ConfigError, Secret, load, load_from_environment, required
+from backfill_pipeline.config import Config, ConfigError, Limits, Secret, load, load_from_environment, required
 from backfill_pipeline.domain.errors import Kind
+from backfill_pipeline.strict_yaml import Place, line_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -174,23 +179,106 @@ def with_secrets(monkeypatch: pytest.MonkeyPatch) -> Config:
 
 def test_the_example_loads_and_names_its_secrets_only(monkeypatch: pytest.MonkeyPatch) -> None:
     config = with_secrets(monkeypatch)
-    assert [s.password_env for s in config.secrets()] == ["NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD", "LEDGER_PASSWORD"]
-    assert {s.password() for s in config.secrets()} == {PASSWORD}
+    assert tuple(s.password_env for _, s in config.secrets()) == VARIABLES
+    assert {s.password() for _, s in config.secrets()} == {PASSWORD}
+
+
+Key = tuple[str, ...]
+
+
+def keys_of_model(model: type[BaseModel]) -> set[Key]:
+    """The path of every key that a configuration of this model may have."""
+    keys: set[Key] = set()
+    for name, field in model.model_fields.items():
+        keys |= {(name,)} | {(name, *key) for inner in models_in(field.annotation) for key in keys_of_model(inner)}
+    return keys
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def keys_of_tree(tree: Any) -> set[Key]:
+    if isinstance(tree, list):
+        return {key for inner in tree for key in keys_of_tree(inner)}
+    items = tree.items() if isinstance(tree, dict) else ()
+    return {key for name, inner in items for key in [(name,), *((name, *below) for below in keys_of_tree(inner))]}
+
+
+def not_shown(model: type[BaseModel]) -> set[Key]:
+    text = EXAMPLE.read_text()
+    as_comment = re.findall(r"^ *# (\w+): ", text, re.MULTILINE)
+    return {key for key in keys_of_model(model) - keys_of_tree(yaml.safe_load(text)) if key[-1] not in as_comment}
+
+
+def test_nobody_has_to_read_the_models_to_find_a_key_that_the_example_leaves_out() -> None:
+    assert not_shown(Config) == set()
+    wider = create_model("Wider", __base__=Limits, added=(int, 1), lease_seconds=(float, 1))
+    changed = create_model("Changed", __base__=Config, limits=(wider | None, None), new=(str, ""))
+    assert not_shown(changed) == {("limits", "added"), ("new",)}
+
+
+def not_default(model: BaseModel, place: Place = ()) -> Iterator[Place]:
+    for name in model.model_fields_set:
+        value = getattr(model, name)
+        inner = {(name, n): v for n, v in enumerate(value)} if isinstance(value, list) else {(name,): value}
+        if any(isinstance(v, BaseModel) for v in inner.values()):
+            yield from (p for below, v in inner.items() for p in not_default(v, place + below))
+        elif value != type(model).model_fields[name].get_default():
+            yield (*place, name)
+
+
+def test_a_made_up_value_of_the_example_is_never_taken_for_the_default() -> None:
+    text = EXAMPLE.read_text()
+    made_up = list(not_default(load(EXAMPLE, need_secrets=False)))
+    assert ("clusters", 0, "clickhouse", "user") in made_up
+    lines = {place: text.splitlines()[line_of(text, place) - 1] for place in made_up}
+    assert [place for place, line in lines.items() if not re.search("# .*(required|default: )", line)] == []
+
+
+KEYS = ("ledger.password_env", "clusters[0].postgres.password_env", "clusters[0].clickhouse.password_env")
+
+
+def said_of(variable: str) -> str:
+    line = next(n for n, text in enumerate(EXAMPLE.read_text().splitlines(), 1) if variable in text)
+    return f":{line}: {KEYS[VARIABLES.index(variable)]}: {variable} is not set"
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_a_missing_variable_is_named_with_file_and_line_and_never_taken_for_an_empty_password(
+def test_a_missing_variable_is_named_with_file_line_and_key_and_never_taken_for_an_empty_password(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     with_secrets(monkeypatch)
     monkeypatch.delenv(variable)
-    line = next(n for n, text in enumerate(EXAMPLE.read_text().splitlines(), 1) if variable in text)
     message = error_of(EXAMPLE)
-    assert f"{variable} is not set" in message
-    assert f"{EXAMPLE}:{line}: password_env" in message
+    assert f"names 1 secret that can't be had here. Where: {EXAMPLE}{said_of(variable)}. Why" in message
     assert load(EXAMPLE, need_secrets=False) == load(EXAMPLE, need_secrets=False)
     with pytest.raises(ConfigError, match=f"{variable} is not set"):
         Secret(password_env=variable).password()
+
+
+def test_no_missing_secret_is_hidden_behind_the_first(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    # password_file of ClickHouse stands as a comment below its password_env
+    path = written(EXAMPLE.read_text().replace("# password_file", "password_file"))
+    message = error_of(path)
+    assert "names 4 secrets" in message
+    assert all(f"{path}{said_of(variable)}" in message for variable in VARIABLES)
+    assert "clusters[0].clickhouse.password_file: /run/secrets/north-clickhouse is no file that can be read" in message
+
+
+def test_a_variable_that_two_addresses_name_is_named_at_both_places(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHARED", raising=False)
+    address = "{host: db, database: d, password_env: SHARED}"
+    path = written(GOOD + f"    postgres: {address}\nledger: {address}\n")
+    message = error_of(path)
+    assert f"{path}:9: clusters[0].postgres.password_env: SHARED is not set" in message
+    assert f"{path}:10: ledger.password_env: SHARED is not set" in message
 
 
 def test_a_missing_password_file_is_named_with_file_and_line(written: Written, tmp_path: Path) -> None:
@@ -198,18 +286,20 @@ def test_a_missing_password_file_is_named_with_file_and_line(written: Written, t
     text = GOOD + f"ledger:\n  host: db\n  database: ledger\n  password_file: {away}\n"
     path = written(text)
     message = error_of(path)
-    assert f"{path}:12: password_file" in message
-    assert str(away) in message
+    assert f"{path}:12: ledger.password_file: {away} is no file that can be read" in message
+    away.mkdir()
+    assert f"{away} is no file that can be read" in error_of(path)
+    away.rmdir()
     with pytest.raises(ConfigError, match=str(away)):
         Secret(password_file=away).password()
     away.write_text(f"{PASSWORD}\n")
-    assert [s.password() for s in load(path).secrets()] == [PASSWORD]
+    assert [s.password() for _, s in load(path).secrets()] == [PASSWORD]
 
 
 def test_a_secret_never_prints(monkeypatch: pytest.MonkeyPatch) -> None:
     config = with_secrets(monkeypatch)
     assert PASSWORD not in f"{config!r} {config!s} {config.model_dump_json()}"
-    assert all(PASSWORD not in f"{s!r} {s!s}" for s in config.secrets())
+    assert all(PASSWORD not in f"{s!r} {s!s}" for _, s in config.secrets())
 
 
 @pytest.mark.parametrize("key", ["password", "passwd", "password_env"])
@@ -276,7 +366,7 @@ def test_config_check_prints_what_was_understood_but_no_secret() -> None:
         (GOOD + "limits: {}\n", ":9. Why: the key `limits` stands twice"),
         (GOOD.replace("31", "many"), ":2: limits.max_window_days: "),
         ("a: [", ":1. Why: "),
-        (EXAMPLE.read_text(), "The environment variable NORTH_PG_PASSWORD is not set"),
+        (EXAMPLE.read_text(), "clickhouse.password_env: NORTH_CH_PASSWORD is not set"),
     ],
 )
 def test_bad_input_ends_config_check_with_2_and_one_paragraph(written: Written, text: str, said: str) -> None:
@@ -285,6 +375,13 @@ def test_bad_input_ends_config_check_with_2_and_one_paragraph(written: Written, 
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_secrets_config_check_still_shows_what_it_understood_and_ends_with_2() -> None:
+    done = check(EXAMPLE)
+    assert done.returncode == 2
+    assert done.stdout == check(EXAMPLE, **dict.fromkeys(VARIABLES, PASSWORD)).stdout
+    assert all(said_of(variable) in done.stderr for variable in VARIABLES)
 
 
 def test_no_file_ends_config_check_with_2(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from backfill_pipeline.domain.windows import Window, parse_rfc3339, rfc3339
 
 T = TypeVar("T")
 CALL_TIMEOUT = timedelta(seconds=15)
+TIMED_OUT = "its execution or run time-out was over; was a worker polling its queue?"
 
 
 class WorkflowState(StrEnum):
@@ -234,6 +235,8 @@ async def _failure(handle: Any, run_id: str | None) -> str:
     """The messages of the closing event, outermost first."""
     events = handle.fetch_history_events(event_filter_type=2, rpc_timeout=CALL_TIMEOUT)  # 2: the close event only
     async for event in events:
+        if event.HasField("workflow_execution_timed_out_event_attributes"):
+            return TIMED_OUT
         failed = event.workflow_execution_failed_event_attributes
         messages, cause = [], failed.failure if failed.HasField("failure") else None
         while cause is not None:

@@ -67,6 +67,7 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
         "attempt": attempt.attempt_id,
         "marker": rfc3339(attempt.marker),
         "launched by": inspection.launched_by,
+        "approved": ", ".join(inspection.approved) or "nothing",
         "audit hash": recorded.audit_hash,
         "seconds": dg.MetadataValue.json(_seconds(steps, recorded)),
     }

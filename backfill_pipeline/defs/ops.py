@@ -18,12 +18,12 @@ from backfill_pipeline.defs.materialize import publish
 from backfill_pipeline.defs.partitions import window_of
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import Dataset
-from backfill_pipeline.domain.guards import APPROVED, APPROVED_TAG
+from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 
 T = TypeVar("T")
 
@@ -86,12 +86,8 @@ def step_ops(cluster: Cluster, dataset: Dataset, assets: Mapping[str, AssetId]) 
     def inspect_op(context: dg.OpExecutionContext) -> Inspection:
         claim = _claim(context, cluster, assets)
         context.instance.add_run_tags(context.run_id, {ATTEMPT_TAG: claim.attempt_id})
-        tags = context.run.tags
-        return _with_systems(
-            context,
-            cluster,
-            lambda s: inspect.inspect(s, claim, launched_by=launched_by(tags), is_approved=is_approved(tags)),
-        )
+        by, approved = launched_by(context.run.tags), approvals(context.run.tags)
+        return _with_systems(context, cluster, lambda s: inspect.inspect(s, claim, launched_by=by, approved=approved))
 
     @dg.op(
         name=f"delete_{suffix}",
@@ -150,11 +146,6 @@ def launched_by(tags: Mapping[str, str]) -> str:
     """Who launched the run. Open-source Dagster knows no users: only a tag, or the process's own account, can say it."""
     automatic = tags.get("dagster/sensor_name") or tags.get("dagster/schedule_name")
     return tags.get(LAUNCHED_BY_TAG) or automatic or f"unknown, through the UI or API of {getpass.getuser()}"
-
-
-def is_approved(tags: Mapping[str, str]) -> bool:
-    """Whether a person asked by name for what a guard would refuse; `approved=false` is no approval."""
-    return tags.get(APPROVED_TAG) == APPROVED
 
 
 def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str, AssetId]) -> Claim:

@@ -108,7 +108,7 @@ def _retry_of(record: dg.RunRecord) -> int:
 
 def _kept(record: dg.RunRecord) -> tuple[tuple[str, str], ...]:
     tags = record.dagster_run.tags
-    return tuple((t, tags[t]) for t in (APPROVED_TAG, LAUNCHED_BY_TAG) if t in tags)
+    return tuple((t, v) for t, v in tags.items() if t == LAUNCHED_BY_TAG or t.startswith(APPROVED_TAG))
 
 
 def _is_due(failed: Failed, limits: Limits, now: float) -> bool:

@@ -43,9 +43,19 @@ class Delete:
 
 
 def build_delete(
-    target: Target, customer: str, profiles: Sequence[str], window: Window, marker: datetime, *, max_days: int
+    target: Target,
+    customer: str,
+    profiles: Sequence[str],
+    window: Window,
+    marker: datetime,
+    *,
+    max_days: int,
+    above: datetime | None = None,
 ) -> Delete:
     """The delete of one customer's rows of a window that are older than the marker.
+
+    Args:
+        above: takes rows with a version above this too: those from the future, if a person asked for it by name.
 
     Raises:
         Refused: no customer, no profile, an id of another form, or more days than allowed.
@@ -66,9 +76,14 @@ def build_delete(
         f"{target.day_column} >= {moment_literal(window.start_time, 3)}",
         f"{target.day_column} < {moment_literal(window.end_time, 3)}",
         target.only,
-        f"{target.version} < {needle}",
+        _versions(target.version, needle, above),
     ]
     return Delete(_identifier(target.table), " AND ".join(parts), needle, owner)
+
+
+def _versions(column: str, needle: str, above: datetime | None) -> str:
+    older = f"{column} < {needle}"
+    return older if above is None else f"({older} OR {column} > {moment_literal(above, 6)})"
 
 
 def moment_literal(moment: datetime, scale: int) -> str:

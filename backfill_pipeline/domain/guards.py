@@ -3,20 +3,58 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from backfill_pipeline.domain.datasets import Dataset
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.schemas import TableSchema, schema_mistakes
 from backfill_pipeline.domain.verdicts import Sums
 from backfill_pipeline.domain.windows import ONE_DAY, Window
 
-APPROVED_TAG = "approved"
 CHILD_RATIO = 0.5  # scorecards and scores may shrink further: appeals and rows that are gone are why one reindexes
-APPROVED = "true"  # any other value approves nothing: `approved=false` must not
+APPROVED_TAG = "approved"
+_PREFIX = APPROVED_TAG + "/"
+_YES = "true"  # any other value approves nothing: `approved/rows=false` must not
+
+
+class Approval(StrEnum):
+    """What a person may ask for by name although a guard would refuse it; each as a run tag of its own."""
+
+    SHRUNKEN_SOURCE = "shrunken_source"
+    RETENTION = "retention"
+    ROWS = "rows"
+    FUTURE_VERSIONS = "future_versions"
+
+    @property
+    def tag(self) -> str:
+        return f"{_PREFIX}{self}={_YES}"
+
+    @property
+    def way(self) -> str:
+        return f" [meant so? run tag {self.tag}]"
+
+
+def approvals(tags: Mapping[str, str]) -> frozenset[Approval]:
+    """What the tags of a run approve.
+
+    Raises:
+        Refused: a tag approves something that no guard knows; taken for a no it would be a riddle, for a yes a danger.
+    """
+    named = {t.removeprefix(_PREFIX): v for t, v in tags.items() if t == APPROVED_TAG or t.startswith(_PREFIX)}
+    unknown = sorted(set(named) - set(Approval))
+    if unknown:
+        raise Refused(
+            "An approval that no guard knows",
+            where=f"run tags {', '.join(unknown)}",
+            why="each guard is approved by its own name",
+            next_step=f"use some of {', '.join(a.tag for a in Approval)}",
+        )
+    return frozenset(Approval(name) for name, value in named.items() if value == _YES)
 
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """min_source_ratio: source ids below this share of the target's refuse. is_approved: a person asked by name.
+    """min_source_ratio: source ids below this share of the target's refuse. approved: what a person asked for by name.
 
     retention_days: how long PostgreSQL keeps rows; None is for ever.
     """
@@ -26,7 +64,7 @@ class GuardLimits:
     min_source_ratio: float
     known_views: tuple[str, ...] = ()
     retention_days: int | None = None
-    is_approved: bool = False
+    approved: frozenset[Approval] = frozenset()
     is_alter: bool = False
 
 
@@ -34,17 +72,18 @@ class GuardLimits:
 class Signals:
     """What inspect saw, before anything is touched.
 
-    source, target: sums per day and table; None where the count failed.
+    source, target: sums per profile, day and table; None where the count failed.
     schemas: one per target table and shard.
     future_rows: rows per table whose version lies above ClickHouse's clock plus the allowed skew.
     """
 
     dataset: Dataset
     customer: str
+    profiles: tuple[str, ...]
     window: Window
     today: date
-    source: Sums | None
-    target: Sums | None
+    source: Mapping[str, Sums] | None
+    target: Mapping[str, Sums] | None
     schemas: tuple[TableSchema, ...]
     future_rows: Mapping[str, int]
     queued_blocks: int = 0
@@ -70,8 +109,9 @@ def window_refusals(window: Window, today: date, limits: GuardLimits) -> tuple[s
     if window.end > today:
         reasons.append(f"the window {window} ends after yesterday; {today} (UTC) is not over yet")
     kept = limits.retention_days
-    if kept is not None and window.start < today - ONE_DAY * kept and not limits.is_approved:
-        reasons.append(f"PostgreSQL keeps {kept} days (retention_days); of {window.start} it may have lost rows")
+    if kept is not None and window.start < today - ONE_DAY * kept and Approval.RETENTION not in limits.approved:
+        lost = f"PostgreSQL keeps {kept} days (retention_days); of {window.start} it may have lost rows"
+        reasons.append(lost + Approval.RETENTION.way)
     return tuple(reasons)
 
 
@@ -111,55 +151,70 @@ def _source(signals: Signals, limits: GuardLimits) -> list[str]:
     if signals.source is None or signals.target is None:
         side = "source" if signals.source is None else "target"
         return [f"the {side} could not be counted; an unknown count is never taken for zero"]
-    unknown = _uncounted(signals)
-    if limits.is_approved:
-        return unknown
-    reasons = unknown + [r for d in signals.window.days for r in _shrunk(signals, d, limits.min_source_ratio)]
-    rows = sum(s.rows for sums in signals.source.values() for s in sums.values())
-    if rows > limits.max_rows_without_approval:
-        reasons.append(f"{rows:,} source rows are above {limits.max_rows_without_approval:,}: set the tag `approved`")
-    return reasons
+    return [*_uncounted(signals), *_shrunken(signals, limits), *_too_many(signals, limits)]
 
 
 def _uncounted(signals: Signals) -> list[str]:
-    """Days and tables that one side did not count; no approval makes them known."""
+    """Profiles, days and tables that one side did not count; no approval makes them known."""
     sides = (("source", signals.source), ("target", signals.target))
     tables = [t.table for t in signals.dataset.targets]
     return [
-        f"{day}: {table} could not be counted in the {side}"
+        f"{day}: {table} of profile {profile} could not be counted in the {side}"
+        for profile in signals.profiles
         for day in signals.window.days
         for table in tables
         for side, sums in sides
-        if _rows(sums, day, table) is None
+        if _rows(sums, profile, day, table) is None
     ]
 
 
-def _shrunk(signals: Signals, day: date, ratio: float) -> list[str]:
+def _too_many(signals: Signals, limits: GuardLimits) -> list[str]:
+    days = (day for sums in (signals.source or {}).values() for day in sums.values())
+    rows = sum(table.rows for day in days for table in day.values())
+    if rows <= limits.max_rows_without_approval or Approval.ROWS in limits.approved:
+        return []
+    return [f"{rows:,} source rows are above {limits.max_rows_without_approval:,}{Approval.ROWS.way}"]
+
+
+def _shrunken(signals: Signals, limits: GuardLimits) -> list[str]:
+    """Profile by profile: a large one that is whole would hide a small one that is gone."""
+    if Approval.SHRUNKEN_SOURCE in limits.approved:
+        return []
+    return [
+        found + Approval.SHRUNKEN_SOURCE.way
+        for profile in signals.profiles
+        for day in signals.window.days
+        for found in _day_shrunken(signals, profile, day, limits.min_source_ratio)
+    ]
+
+
+def _day_shrunken(signals: Signals, profile: str, day: date, ratio: float) -> list[str]:
     """The day's tables of which the source holds too little; a source that lost its scorecards alone is as bad."""
     main = signals.dataset.main.table
     asked = [(t.table, ratio if t.table == main else min(ratio, CHILD_RATIO)) for t in signals.dataset.targets]
-    found = [r for table, least in asked for r in _table_shrunk(signals, day, table, least)]
-    return [f"{day}: {'; '.join(found)}"] if found else []
+    found = [r for table, least in asked for r in _table_shrunken(signals, profile, day, table, least)]
+    return [f"{day}, profile {profile}: {'; '.join(found)}"] if found else []
 
 
-def _table_shrunk(signals: Signals, day: date, table: str, ratio: float) -> list[str]:
-    source, target = _rows(signals.source, day, table), _rows(signals.target, day, table)
+def _table_shrunken(signals: Signals, profile: str, day: date, table: str, ratio: float) -> list[str]:
+    source, target = _rows(signals.source, profile, day, table), _rows(signals.target, profile, day, table)
     if source is None or not target or (source > 0 and source >= ratio * target):
         return []
     share = f"{source / target:.0%}"
     return [f"the source has {source:,} of {table}, the target {target:,} ({share}, at least {ratio:.0%} expected)"]
 
 
-def _rows(sums: Sums | None, day: date, table: str) -> int | None:
-    found = (sums or {}).get(day, {}).get(table)
+def _rows(side: Mapping[str, Sums] | None, profile: str, day: date, table: str) -> int | None:
+    found = (side or {}).get(profile, {}).get(day, {}).get(table)
     return found.rows if found else None
 
 
 def _future(signals: Signals, limits: GuardLimits) -> list[str]:
-    if limits.is_approved:
+    if Approval.FUTURE_VERSIONS in limits.approved:
         return []
+    why = "have a version from the future; no delete by marker reaches them and they win for ever"
     return [
-        f"{table}: {rows:,} rows have a version from the future; no delete by marker reaches them and they win for ever"
+        f"{table}: {rows:,} rows {why}{Approval.FUTURE_VERSIONS.way}"
         for table, rows in signals.future_rows.items()
         if rows
     ]

@@ -38,6 +38,11 @@ def draw_marker(last: datetime | None, server_now: datetime, skew: timedelta, sc
     return from_clock if last is None else max(truncated(last, scale) + spacing(scale), from_clock)
 
 
+def future_bound(marker: datetime, skew: timedelta) -> datetime:
+    """Versions above it were from the future when the marker was drawn, and never one of the marker's own rows."""
+    return marker + 2 * skew + timedelta(seconds=1)
+
+
 def row_version(marker: datetime, attempt: int, scale: int = MAX_SCALE) -> datetime:
     """`update_time` of what Temporal attempt `attempt` (from 1) writes: a retry outranks earlier tries."""
     if not 1 <= attempt < SPACING_UNITS:

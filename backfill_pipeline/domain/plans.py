@@ -13,8 +13,8 @@ LABEL = "backfill-pipeline"
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try at a window: who does what to which days, under which marker. `fence` grows with every lease taken."""
+class Claim:
+    """What one try at a window wants to touch, and in which run."""
 
     attempt_id: str
     run_id: str
@@ -23,6 +23,12 @@ class Attempt:
     profiles: tuple[str, ...]
     dataset: str
     window: Window
+
+
+@dataclass(frozen=True)
+class Attempt(Claim):
+    """A claim that was granted: its marker is drawn, and its lease has a `fence`, which grows with every one taken."""
+
     marker: datetime
     fence: int
 
@@ -48,13 +54,11 @@ class Plan:
     launch: Launch
 
 
-def plan_window(attempt: Attempt, *, max_days: int, job_deadline_seconds: float) -> Plan:
-    """What will be sent for this attempt: a delete per table, and one Job."""
+def plan_window(attempt: Attempt, *, max_days: int, job_deadline_seconds: float, above: datetime | None = None) -> Plan:
+    """What will be sent for this attempt: a delete per table (`above` as in build_delete), and one Job."""
     dataset = DATASETS[attempt.dataset]
-    deletes = [
-        build_delete(t, attempt.customer, attempt.profiles, attempt.window, attempt.marker, max_days=max_days)
-        for t in dataset.targets
-    ]
+    scope = (attempt.customer, attempt.profiles, attempt.window, attempt.marker)
+    deletes = [build_delete(t, *scope, max_days=max_days, above=above) for t in dataset.targets]
     return Plan(_children_first(deletes), _launch(attempt, dataset, job_deadline_seconds))
 
 

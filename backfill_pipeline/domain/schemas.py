@@ -34,7 +34,7 @@ def schema_mistakes(target: Target, schema: TableSchema) -> tuple[str, ...]:
     """Every difference that changes a key, a version or a delete; columns that are merely absent are no mistake."""
     needed = (*target.ids, target.day_column, target.version)
     absent = [f"column {c} is missing" for c in needed if c not in schema.columns]
-    return (*absent, *_engine_mistakes(schema), *_key_mistakes(target, schema))
+    return (*absent, *_engine_mistakes(schema), *_key_mistakes(target, schema), *_day_mistakes(target, schema))
 
 
 def _engine_mistakes(schema: TableSchema) -> tuple[str, ...]:
@@ -52,6 +52,14 @@ def _key_mistakes(target: Target, schema: TableSchema) -> tuple[str, ...]:
     if schema.version_column != target.version:
         mistakes.append(f"version column is {schema.version_column}, expected {target.version}")
     return tuple(mistakes)
+
+
+def _day_mistakes(target: Target, schema: TableSchema) -> tuple[str, ...]:
+    """A window is a range of this column: text or a bare date would be compared as something else."""
+    kind = schema.columns.get(target.day_column)
+    if kind is None or scale_of(kind) is not None:
+        return ()
+    return (f"column {target.day_column} is {kind}, expected a DateTime or DateTime64",)
 
 
 def _plain(key: str) -> str:

@@ -1,6 +1,6 @@
 """Do both sides agree on a day? Gathered sums in, a verdict with every reason out. Unknown is not zero."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -31,6 +31,25 @@ class TableSum:
 
 DaySums = Mapping[str, TableSum]  # table -> sum
 Sums = Mapping[date, DaySums]  # a counted day without rows has zero sums; a day that is absent was not counted
+
+
+def by_profile(
+    counted: Mapping[str, Mapping[tuple[str, date], TableSum]], profiles: Iterable[str], days: Sequence[date]
+) -> Mapping[str, Sums]:
+    """Sums per profile, day and table of what was counted per table; what has no rows was counted too, and is zero."""
+    return {p: {d: {t: found.get((p, d), TableSum()) for t, found in counted.items()} for d in days} for p in profiles}
+
+
+def together(by_profile: Mapping[str, Sums]) -> Sums:
+    """The sums of all profiles; a day or table that one of them did not count is not counted at all."""
+    sides = list(by_profile.values())
+    days = set.intersection(*(set(s) for s in sides)) if sides else set()
+    return {day: _added([side[day] for side in sides]) for day in sorted(days)}
+
+
+def _added(days: Sequence[DaySums]) -> DaySums:
+    tables = set.intersection(*(set(d) for d in days))
+    return {t: sum((d[t] for d in days), TableSum()) for t in sorted(tables)}
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Tables for the terminal, 80 columns wide: verdicts per customer and day, progress per customer. Pure functions."""
+"""Tables for the terminal, 80 columns wide: verdicts per customer and day. Pure functions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from rich import box
@@ -15,7 +14,6 @@ UNKNOWN = "-"
 MAX_DAYS = 40  # more are folded into weeks
 MAX_WEEKS = 53  # more are folded into months
 _WIDE = 20  # up to here a blank stands between the letters
-_NAME_WIDTH = 22
 _TERMINAL = 80
 _BORDERS = 6  # blanks and edges of a table of three columns
 _LEAST_WIDTH = 56  # of title and legend
@@ -130,67 +128,3 @@ def _legend(rows: Mapping[Customer, Days], days: list[date]) -> Text:
     parts = [Text.assemble((letter, style), f" {word} {count:,}") for (letter, style, word), count in used]
     lines = [Text("   ").join(parts[i : i + 3]) for i in range(0, len(parts), 3)]
     return Text("\n").join(lines)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a window of a customer is; None is unknown, which is not zero.
-
-    done, total: rows. seconds: since it began.
-    """
-
-    cluster: str
-    customer: str
-    state: str
-    done: int | None = None
-    total: int | None = None
-    seconds: float | None = None
-
-    @property
-    def rate(self) -> float | None:
-        """Rows a second so far."""
-        if self.done is None or not self.seconds:
-            return None
-        return self.done / self.seconds
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until the end at this rate; unknown while nothing has moved."""
-        if self.total is None or self.done is None:
-            return None
-        if self.done >= self.total:
-            return 0.0
-        return (self.total - self.done) / self.rate if self.rate else None
-
-
-def progress_table(rows: Iterable[Progress], title: str = "Progress") -> Table:
-    """A row per customer: state, rows done and in all, rows a second, time left."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title)
-    table.add_column("cluster/customer", no_wrap=True, max_width=_NAME_WIDTH, overflow="ellipsis")
-    table.add_column("state", no_wrap=True, max_width=11, overflow="ellipsis")
-    for heading in ("rows", "of", "rows/s", "left"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        numbers = (number(row.done), number(row.total), number(row.rate), duration(row.left))
-        table.add_row(Text(f"{row.cluster}/{row.customer}"), Text(row.state), *numbers)
-    return table
-
-
-def number(value: float | None) -> str:
-    """Thousands apart, from ten millions on shortened; `-` for unknown."""
-    if value is None:
-        return UNKNOWN
-    if value >= 10_000_000:
-        return f"{value / 1_000_000:,.1f} M"
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-
-
-def duration(seconds: float | None) -> str:
-    """`2h 05m`, `3m 20s` or `12s`; `-` for unknown."""
-    if seconds is None:
-        return UNKNOWN
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,}h {minutes:02}m"
-    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"

@@ -110,6 +110,7 @@ def _let_pass(path: Path) -> None:
         mode = stat.S_IMODE(parent.stat().st_mode)
         if not mode & stat.S_IXOTH:
             parent.chmod(mode | stat.S_IXOTH)
+            print(f"{parent}: others may pass through now (o+x), as PostgreSQL does not run as root", flush=True)
 
 
 def _initdb(folder: Path, password: str, account: Account | None, log: Path) -> None:

@@ -12,9 +12,8 @@ from backfill_pipeline.domain import naming
 from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
-from backfill_pipeline.domain.plans import Attempt
+from backfill_pipeline.domain.plans import Attempt, Claim
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 
 CLOSE_DEADLINE_SECONDS = 90
 
@@ -47,15 +46,21 @@ def _job_name(attempt: Attempt) -> str:
 
 
 def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
-    workflow_type = DATASETS[claim.dataset].workflow_type
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
-    while still_open := systems.temporal.open_on(workflow_type, claim.customer, claim.window):
+    while still_open := _open_of_others(systems, claim):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
             raise _does_not_close(claim, still_open)
         for found in still_open:
             systems.temporal.cancel(found.workflow_id)
         systems.sleep(0.5)
+
+
+def _open_of_others(systems: Systems, claim: Claim) -> list[Found]:
+    """Open workflows on these days but for this attempt's own: the step may be repeated after they were started."""
+    workflow_type = DATASETS[claim.dataset].workflow_type
+    found = systems.temporal.open_on(workflow_type, claim.customer, claim.window)
+    return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
 def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]) -> None:

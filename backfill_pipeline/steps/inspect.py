@@ -2,23 +2,26 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
-from backfill_pipeline.domain.guards import GuardLimits, Signals, refusals, window_refusals
-from backfill_pipeline.domain.plans import Attempt, Plan, plan_window
+from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, refusals, window_refusals
+from backfill_pipeline.domain.markers import future_bound
+from backfill_pipeline.domain.plans import Attempt, Claim, Plan, plan_window
 from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.domain.verdicts import together
 from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Inspection
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blocks, target_sums
 
 
-def inspect(systems: Systems, claim: Claim, *, launched_by: str, is_approved: bool = False) -> Inspection:
+def inspect(
+    systems: Systems, claim: Claim, *, launched_by: str, approved: frozenset[Approval] = frozenset()
+) -> Inspection:
     """Take the lease, end what earlier attempts left, count both sides, judge, and draw the plan.
 
     Raises:
@@ -26,28 +29,29 @@ def inspect(systems: Systems, claim: Claim, *, launched_by: str, is_approved: bo
         PipelineError: a system is away (with its address), or a table or column is missing.
     """
     started = time.monotonic()
-    limits = guard_limits(systems, is_approved)
+    limits = guard_limits(systems, approved)
     _refuse(claim, window_refusals(claim.window, systems.today(), limits))
     systems.temporal.check()
     attempt, schemas = _claimed(systems, claim)
     with holding(systems, attempt, "inspect", launched_by):
         end_earlier_attempts(systems, claim)
-        signals, uncovered = _gathered(systems, claim, schemas)
+        signals, uncovered = _gathered(systems, attempt, schemas)
         _refuse(claim, refusals(signals, limits))
         assert signals.source is not None
         assert signals.target is not None
         return Inspection(
             attempt=attempt,
-            plan=plan(systems, attempt),
+            plan=plan(systems, attempt, approved),
             launched_by=launched_by,
-            source=signals.source,
-            target=signals.target,
+            approved=tuple(sorted(approved)),
+            source=together(signals.source),
+            target=together(signals.target),
             uncovered=uncovered,
             seconds=time.monotonic() - started,
         )
 
 
-def guard_limits(systems: Systems, is_approved: bool) -> GuardLimits:
+def guard_limits(systems: Systems, approved: frozenset[Approval]) -> GuardLimits:
     limits, clickhouse = systems.limits, systems.clickhouse.address
     return GuardLimits(
         max_window_days=limits.max_window_days,
@@ -55,7 +59,7 @@ def guard_limits(systems: Systems, is_approved: bool) -> GuardLimits:
         min_source_ratio=limits.min_source_ratio,
         known_views=tuple(clickhouse.known_views),
         retention_days=systems.cluster.retention_days,
-        is_approved=is_approved,
+        approved=approved,
         is_alter=clickhouse.delete == "alter",
     )
 
@@ -70,9 +74,18 @@ def _common(schemas: Sequence[TableSchema]) -> dict[str, str]:
     return {n: k for n, k in schemas[0].columns.items() if all(n in s.columns for s in schemas)}
 
 
-def plan(systems: Systems, attempt: Attempt) -> Plan:
+def plan(systems: Systems, attempt: Attempt, approved: frozenset[Approval] = frozenset()) -> Plan:
     limits = systems.limits
-    return plan_window(attempt, max_days=limits.max_window_days, job_deadline_seconds=limits.job_deadline_seconds)
+    return plan_window(
+        attempt,
+        max_days=limits.max_window_days,
+        job_deadline_seconds=limits.job_deadline_seconds,
+        above=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
+    )
+
+
+def _future(systems: Systems, attempt: Attempt) -> datetime:
+    return future_bound(attempt.marker, timedelta(seconds=systems.limits.clock_skew_seconds))
 
 
 def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
@@ -90,20 +103,22 @@ def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema
         raise
 
 
-def _gathered(systems: Systems, claim: Claim, schemas: tuple[TableSchema, ...]) -> tuple[Signals, Mapping[str, int]]:
-    dataset, columns = DATASETS[claim.dataset], columns_of(schemas)
-    who = (dataset, claim.customer, claim.profiles, claim.window)
+def _gathered(
+    systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]
+) -> tuple[Signals, Mapping[str, int]]:
+    dataset, columns = DATASETS[attempt.dataset], columns_of(schemas)
+    who = (dataset, attempt.customer, attempt.profiles, attempt.window)
     source, uncovered = source_sums(systems.postgres, *who, columns, fingerprints=False)
-    skew = timedelta(seconds=systems.limits.clock_skew_seconds)
     signals = Signals(
         dataset=dataset,
-        customer=claim.customer,
-        window=claim.window,
+        customer=attempt.customer,
+        profiles=attempt.profiles,
+        window=attempt.window,
         today=systems.today(),
         source=source,
         target=target_sums(systems.clickhouse, *who, columns, fingerprints=False),
         schemas=schemas,
-        future_rows=future_rows(systems.clickhouse, *who, now=systems.clickhouse.now(), skew=skew),
+        future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt)),
         queued_blocks=queued_blocks(systems.clickhouse, dataset),
         dead_shards=dead_shards(systems.clickhouse),
     )
@@ -116,5 +131,5 @@ def _refuse(claim: Claim, reasons: Sequence[str]) -> None:
             f"The window is refused; nothing was touched. {len(reasons)} reason{'s' * (len(reasons) > 1)}",
             where=f"{claim.dataset} of {claim.customer} on {claim.cluster}, {claim.window}",
             why="; ".join(reasons),
-            next_step="mend the cause; what is meant so can be asked for by name with the run tag `approved=true`",
+            next_step="mend the cause, then rerun; what names a run tag can be asked for by that tag",
         )

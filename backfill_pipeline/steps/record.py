@@ -36,6 +36,7 @@ def _proof(
     inspection: Inspection, deletion: Deletion, launched: Launched, followed: Followed, verification: Verification
 ) -> Mapping[str, Any]:
     return {
+        "approved": list(inspection.approved),
         "deleted": [vars(d) for d in deletion.deleted],
         "job": launched.job_name,
         "executions": [vars(e) for e in followed.executions],

@@ -12,11 +12,15 @@ DayTables = Mapping[date, Mapping[str, TableSum]]
 
 @dataclass(frozen=True)
 class Inspection:
-    """Counts before anything was touched, and the plan. uncovered: the customer's rows in no window, by class."""
+    """Counts before anything was touched, and the plan. approved: what was asked for by name.
+
+    uncovered: the customer's rows in no window, by class.
+    """
 
     attempt: Attempt
     plan: Plan
     launched_by: str
+    approved: tuple[str, ...]
     source: DayTables
     target: DayTables
     uncovered: Mapping[str, int]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from backfill_pipeline.domain.datasets import DATASETS
-from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict, judge_days
+from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict, judge_days, together
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.steps.records import Verification
@@ -37,7 +37,7 @@ def _read(systems: Systems, dataset_name: str, customer: str, profiles: Sequence
     columns = columns_of(systems.clickhouse.schemas([t.table for t in dataset.targets]))
     source, uncovered = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
     target = target_sums(systems.clickhouse, dataset, customer, profiles, window, columns)
-    return Verification(judge_days(window.days, source, target), uncovered)
+    return Verification(judge_days(window.days, together(source), together(target)), uncovered)
 
 
 def find_doubled(

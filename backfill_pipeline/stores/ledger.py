@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib import resources
@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.markers import draw_marker
-from backfill_pipeline.domain.plans import Attempt
+from backfill_pipeline.domain.plans import Attempt, Claim
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.stores.postgres import Postgres
 
@@ -27,19 +27,6 @@ _SCHEMA_LOCK = 7_204_511  # two processes that create the schema at once would c
 
 
 _HAS_SCHEMA: set[str] = set()  # addresses whose schema this process has ensured
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What an attempt wants to touch."""
-
-    attempt_id: str
-    run_id: str
-    cluster: str
-    customer: str
-    profiles: tuple[str, ...]
-    dataset: str
-    window: Window
 
 
 @dataclass(frozen=True)
@@ -112,26 +99,26 @@ class Ledger:
             connection.execute("DELETE FROM ledger.leases WHERE attempt_id = %s AND fence = %s", [attempt_id, fence])
 
     @contextmanager
-    def kept(self, attempt: Attempt) -> Iterator[threading.Event]:
-        """Renew the lease in the background for as long as the block runs; the event is set once it is lost."""
-        stop, lost = threading.Event(), threading.Event()
+    def kept(self, attempt: Attempt) -> Iterator[None]:
+        """Renew the lease in the background for as long as the block runs.
+
+        Whoever is about to change something asks `check_held` first: a lease can be lost while a process sleeps.
+        """
+        stop = threading.Event()
         self.check_held(attempt)
-        keeper = threading.Thread(target=self._keep, args=(attempt, stop, lost), daemon=True)
+        keeper = threading.Thread(target=self._keep, args=(attempt, stop), daemon=True)
         keeper.start()
         try:
-            yield lost
+            yield
         finally:
             stop.set()
             keeper.join()
 
-    def _keep(self, attempt: Attempt, stop: threading.Event, lost: threading.Event) -> None:
+    def _keep(self, attempt: Attempt, stop: threading.Event) -> None:
         while not stop.wait(self.lease_seconds / 4):
-            try:
+            with suppress(PipelineError):  # the ledger may be back before the term ends
                 if not self.renew(attempt):
-                    lost.set()
                     return
-            except PipelineError:
-                continue  # the ledger may be back before the term ends; whoever needs the lease asks check_held
 
     def _term(self, fence: int) -> dict[str, Any]:
         return {"fence": fence, "term": timedelta(seconds=self.lease_seconds)}

@@ -6,7 +6,7 @@ not by a second statement; done means that every active replica says so, or that
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backfill_pipeline.config import Replica
 from backfill_pipeline.domain.deletes import Delete
@@ -18,7 +18,7 @@ ALTER_SETTINGS = {"mutations_sync": 0}
 ACCEPTED_ANYWAY = ("341", "159")  # UNFINISHED, TIMEOUT_EXCEEDED: submitted, goes on in the background (D5)
 PROJECTION_FORBIDS = "344"
 MAX_WAITING = 10  # mutations of a table that may wait before another is sent (D6)
-STALLED_POLLS = 3  # polls with a failure and no part progress before the mutation is given up (D4)
+STALLED_POLLS = 3  # in a row, failing without a part done (D4) or no longer listed, before it is given up
 
 _FIND = """
 SELECT mutation_id, is_done, is_killed, parts_to_do, latest_fail_reason FROM system.mutations
@@ -41,17 +41,6 @@ class Mutation:
     is_killed: bool
     parts_to_do: int
     fail_reason: str
-
-
-@dataclass(frozen=True)
-class Deleted:
-    """Proof that a delete is done on one shard. rows: what its predicate matched before it was sent."""
-
-    shard: int
-    table: str
-    mutation_id: str | None
-    rows: int
-    inactive_replicas: tuple[str, ...]
 
 
 def find(shard: ShardStore, delete: Delete, replica: Replica | None = None) -> Mutation | None:
@@ -132,23 +121,36 @@ def wait(
     Raises:
         PipelineError: it can't succeed (with the KILL statement), was killed, or the deadline is over.
     """
-    end, stalled, mutation_id, before = time.monotonic() + deadline_seconds, 0, None, None
+    end, seen = time.monotonic() + deadline_seconds, _Seen()
     while True:
         states, inactive = _states(shard, delete)
-        known = [m for m in states if m]
-        mutation_id = known[0].mutation_id if known else mutation_id
+        seen.look([m for m in states if m])
         if all(m is None or m.is_done for m in states) and survivors(shard, delete) == 0:
-            return mutation_id, inactive
-        parts = sum(m.parts_to_do for m in known)
-        failing = next((m for m in known if m.fail_reason), None)
-        stalled = stalled + 1 if failing and parts == before else 0
-        before = parts
-        _raise_if_hopeless(shard, delete, known, failing if stalled >= STALLED_POLLS else None)
+            return seen.mutation_id, inactive
+        _raise_if_hopeless(shard, delete, seen)
         if time.monotonic() > end:
-            raise _not_done(shard, delete, mutation_id, f"not done within {deadline_seconds:.0f} s", Kind.RETRY)
+            raise _not_done(shard, delete, seen.mutation_id, f"not done within {deadline_seconds:.0f} s", Kind.RETRY)
         on_poll()
         sleep(poll_seconds)
         poll_seconds = min(poll_seconds * 1.5, 10)
+
+
+@dataclass
+class _Seen:
+    """What consecutive polls have shown. stalled, vanished: polls in a row with a failure and no part done, or unlisted."""
+
+    mutation_id: str | None = None
+    known: list[Mutation] = field(default_factory=list)
+    parts: int | None = None
+    stalled: int = 0
+    vanished: int = 0
+
+    def look(self, known: list[Mutation]) -> None:
+        parts = sum(m.parts_to_do for m in known)
+        self.stalled = self.stalled + 1 if any(m.fail_reason for m in known) and parts == self.parts else 0
+        self.vanished = self.vanished + 1 if self.mutation_id and not known else 0
+        self.mutation_id = known[0].mutation_id if known else self.mutation_id
+        self.known, self.parts = known, parts
 
 
 def _states(shard: ShardStore, delete: Delete) -> tuple[list[Mutation | None], tuple[str, ...]]:
@@ -169,13 +171,17 @@ def _states(shard: ShardStore, delete: Delete) -> tuple[list[Mutation | None], t
     return states, tuple(inactive)
 
 
-def _raise_if_hopeless(shard: ShardStore, delete: Delete, known: list[Mutation], failing: Mutation | None) -> None:
-    if failing:
+def _raise_if_hopeless(shard: ShardStore, delete: Delete, seen: _Seen) -> None:
+    failing = next((m for m in seen.known if m.fail_reason), None)
+    if failing and seen.stalled >= STALLED_POLLS:
         raise _not_done(shard, delete, failing.mutation_id, failing.fail_reason, Kind.STOP)
-    if any(m.is_killed for m in known):
-        raise _not_done(shard, delete, known[0].mutation_id, "it was killed", Kind.STOP)
-    if known and all(m.is_done for m in known) and survivors(shard, delete):
-        raise _not_done(shard, delete, known[0].mutation_id, "done, but rows that it names are still there", Kind.STOP)
+    if any(m.is_killed for m in seen.known):
+        raise _not_done(shard, delete, seen.mutation_id, "it was killed", Kind.STOP)
+    if seen.vanished >= STALLED_POLLS:  # a plain table's server forgets a killed one
+        raise _not_done(shard, delete, seen.mutation_id, "it is listed no longer and rows are left: killed?", Kind.STOP)
+    if seen.known and all(m.is_done for m in seen.known) and survivors(shard, delete):
+        why = "done, but rows that it names are still there"
+        raise _not_done(shard, delete, seen.mutation_id, why, Kind.STOP)
 
 
 def _not_done(shard: ShardStore, delete: Delete, mutation_id: str | None, why: str, kind: Kind) -> PipelineError:

@@ -11,14 +11,14 @@ from typing import Any
 from psycopg import Connection
 
 from backfill_pipeline.domain.datasets import Dataset, Target
-from backfill_pipeline.domain.verdicts import Sums, TableSum
+from backfill_pipeline.domain.verdicts import Sums, TableSum, by_profile
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.stores.sql.verify.fingerprints import compared, postgres_fingerprint
 
 _PER_DAY = """
-SELECT ({day} AT TIME ZONE 'UTC')::date, count(*), coalesce(sum({fingerprint}), 0)
-FROM ({rows}) AS r GROUP BY 1
+SELECT profile_id, ({day} AT TIME ZONE 'UTC')::date, count(*), coalesce(sum({fingerprint}), 0)
+FROM ({rows}) AS r GROUP BY 1, 2
 """
 
 
@@ -31,8 +31,8 @@ def source_sums(
     columns: Mapping[str, Mapping[str, str]],
     *,
     fingerprints: bool = True,
-) -> tuple[Sums, Mapping[str, int]]:
-    """Rows and fingerprints per day and table, and the customer's rows that no window covers, by class.
+) -> tuple[Mapping[str, Sums], Mapping[str, int]]:
+    """Rows and fingerprints per profile, day and table, and the customer's rows that no window covers, by class.
 
     Args:
         columns: per target table the columns that the server has; only these can be compared.
@@ -48,19 +48,19 @@ def source_sums(
             for t in dataset.targets
         }
         uncovered = _uncovered(connection, dataset, values)
-    return {d: {t: found.get(d, TableSum()) for t, found in per_table.items()} for d in window.days}, uncovered
+    return by_profile(per_table, profiles, window.days), uncovered
 
 
 def _per_day(
     connection: Connection[Any], dataset: Dataset, target: Target, fingerprint: str, values: Mapping[str, Any]
-) -> dict[date, TableSum]:
+) -> dict[tuple[str, date], TableSum]:
     sql = _PER_DAY.format(
         day=target.day_column,
         fingerprint=fingerprint,
         rows=_file(f"{dataset.name}_{target.table}.sql"),
     )
     rows = connection.execute(sql, values).fetchall()
-    return {day: TableSum(count, int(fingerprint)) for day, count, fingerprint in rows}
+    return {(profile, day): TableSum(count, int(fingerprint)) for profile, day, count, fingerprint in rows}
 
 
 def _fingerprint(target: Target, columns: Mapping[str, Mapping[str, str]], is_wanted: bool) -> str:

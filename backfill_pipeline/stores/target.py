@@ -4,12 +4,12 @@ Everything is asked of the local tables of every shard, after FINAL: `_d` tables
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from backfill_pipeline.domain.datasets import Dataset, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.domain.verdicts import Sums, TableSum
+from backfill_pipeline.domain.verdicts import Sums, TableSum, by_profile
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stores.clickhouse import ClickHouse, ShardStore
 from backfill_pipeline.stores.sql.verify.fingerprints import clickhouse_fingerprint, compared
@@ -17,8 +17,8 @@ from backfill_pipeline.stores.sql.verify.fingerprints import clickhouse_fingerpr
 SCOPE = "customer_id = {customer:String} AND profile_id IN {profiles:Array(String)} AND "
 _IN_WINDOW = "{day} >= {{start:DateTime64(3,'UTC')}} AND {day} < {{end:DateTime64(3,'UTC')}}"
 _PER_DAY = """
-SELECT toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint}))
-FROM {table} FINAL WHERE {scope} GROUP BY 1
+SELECT profile_id, toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint}))
+FROM {table} FINAL WHERE {scope} GROUP BY 1, 2
 """
 _FUTURE = "SELECT count() FROM {table} WHERE {scope} AND {version} > {{limit:DateTime64(6,'UTC')}}"
 
@@ -46,8 +46,8 @@ def target_sums(
     columns: Mapping[str, Mapping[str, str]],
     *,
     fingerprints: bool = True,
-) -> Sums:
-    """Rows and fingerprints per day and table, added up over the shards.
+) -> Mapping[str, Sums]:
+    """Rows and fingerprints per profile, day and table, added up over the shards.
 
     Raises:
         PipelineError: any shard's count failed; there is no partial answer.
@@ -56,22 +56,22 @@ def target_sums(
     per_table = {
         t.table: _table_sums(clickhouse, t, _fingerprint(t, columns, fingerprints), values) for t in dataset.targets
     }
-    return {d: {t: found.get(d, TableSum()) for t, found in per_table.items()} for d in window.days}
+    return by_profile(per_table, profiles, window.days)
 
 
 def _table_sums(
     clickhouse: ClickHouse, target: Target, fingerprint: str, values: Mapping[str, Any]
-) -> dict[date, TableSum]:
+) -> dict[tuple[str, date], TableSum]:
     sql = _PER_DAY.format(
         day=target.day_column,
         fingerprint=fingerprint,
         table=target.table,
         scope=window_scope(target),
     )
-    sums: dict[date, TableSum] = {}
+    sums: dict[tuple[str, date], TableSum] = {}
     for shard in clickhouse.shards:
-        for day, rows, fingerprint in shard.query(sql, values):
-            sums[day] = sums.get(day, TableSum()) + TableSum(int(rows), int(fingerprint))
+        for profile, day, rows, fingerprint in shard.query(sql, values):
+            sums[profile, day] = sums.get((profile, day), TableSum()) + TableSum(int(rows), int(fingerprint))
     return sums
 
 
@@ -86,12 +86,10 @@ def future_rows(
     profiles: Sequence[str],
     window: Window,
     *,
-    now: datetime,
-    skew: timedelta,
+    above: datetime,
 ) -> dict[str, int]:
-    """Per table the window's rows whose version lies above ClickHouse's clock plus the allowed skew."""
-    limit = (now + skew).astimezone(UTC)
-    values = {**scope_values(customer, profiles, window), "limit": limit}
+    """Per table the window's rows whose version lies above that moment (aware)."""
+    values = {**scope_values(customer, profiles, window), "limit": above.astimezone(UTC)}
     return {t.table: sum(int(s.scalar(_future_sql(t), values)) for s in clickhouse.shards) for t in dataset.targets}
 
 

@@ -9,7 +9,7 @@ from temporalio import client
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
-from backfill_pipeline.clients.temporal import Found, Temporal, WorkflowState, WorkflowStatus, _with_input
+from backfill_pipeline.clients.temporal import TIMED_OUT, Found, Temporal, WorkflowState, WorkflowStatus, _with_input
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress
 from backfill_pipeline.domain.errors import Kind, PipelineError
@@ -211,7 +211,8 @@ def test_a_terminated_and_a_timed_out_workflow_are_told_apart(temporal: Temporal
     late = started.start(OPEN, "x", execution_timeout=timedelta(seconds=1))
     status = seen(temporal, ended, WorkflowState.TERMINATED)
     assert (status.state, status.failure) == (WorkflowState.TERMINATED, "somebody pulled the plug")
-    assert seen(temporal, late, WorkflowState.TIMED_OUT).state is WorkflowState.TIMED_OUT
+    status = seen(temporal, late, WorkflowState.TIMED_OUT)
+    assert (status.state, status.failure) == (WorkflowState.TIMED_OUT, TIMED_OUT)
 
 
 def test_a_completed_workflow_is_over_and_has_no_failure(temporal: Temporal, started: Started) -> None:

@@ -9,7 +9,7 @@ from backfill_pipeline.clients.dagster import pools
 from backfill_pipeline.config import Config
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs.assets import build
-from backfill_pipeline.defs.ops import AssetId, is_approved
+from backfill_pipeline.defs.ops import AssetId
 from backfill_pipeline.defs.partitions import own, plain, window_of
 
 IDS = ["acme", "acme-east", "acme_east", "acme.east", "Acme", "1"]
@@ -69,13 +69,6 @@ def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repositor
     assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates"}
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
-
-
-@pytest.mark.parametrize("value", ["false", "", "0", "no", "True "])
-def test_a_tag_that_says_no_does_not_empty_a_day(value: str) -> None:
-    assert not is_approved({"approved": value})
-    assert not is_approved({})
-    assert is_approved({"approved": "true"})
 
 
 def test_one_delete_and_one_job_never_cover_days_with_a_hole() -> None:

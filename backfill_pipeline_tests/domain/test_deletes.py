@@ -114,6 +114,15 @@ def test_p7_the_range_of_a_delete_is_half_open_and_in_utc(window: Window) -> Non
     assert f"conversation_start_time < toDateTime64('{window.end} 00:00:00.000', 3, 'UTC')" in predicate
 
 
+def test_rows_of_the_future_are_taken_only_where_a_person_asked_for_it() -> None:
+    soon = MARKER + timedelta(seconds=11)
+    asked = build_delete(TARGETS[0], "acme", ("default",), DAY, MARKER, max_days=31, above=soon)
+    newer = "update_time > toDateTime64('2026-02-01 10:00:11.123456', 6, 'UTC')"
+    assert asked.predicate.endswith(f" AND (update_time < {a_delete().needle} OR {newer})")
+    assert "OR" not in a_delete().predicate
+    assert (asked.needle, asked.owner) == (a_delete().needle, a_delete().owner)
+
+
 @every_target
 def test_d7_no_delete_chooses_rows_by_a_column_that_may_change(target: Target) -> None:
     columns = re.findall(r"(\w+) (?:=|!=|<|>=|IN) ", a_delete(target).predicate)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from backfill_pipeline.domain.datasets import CONVERSATIONS, Target
-from backfill_pipeline.domain.guards import GuardLimits, Signals, refusals, window_refusals
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, approvals, refusals, window_refusals
 from backfill_pipeline.domain.schemas import TableSchema
 from backfill_pipeline.domain.verdicts import Sums, TableSum
 from backfill_pipeline.domain.windows import Window
@@ -15,7 +16,8 @@ from backfill_pipeline_tests.domain.schema import schema_of
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
 FIRST, SECOND, THIRD = WINDOW.days
 LIMITS = GuardLimits(max_window_days=31, max_rows_without_approval=1_000_000, min_source_ratio=0.9)
-APPROVED = replace(LIMITS, is_approved=True)
+APPROVED = replace(LIMITS, approved=frozenset(Approval))
+PROFILE = "default"
 SCHEMAS = tuple(schema_of(t) for t in CONVERSATIONS.targets)
 
 
@@ -24,7 +26,7 @@ def test_d10_a_window_older_than_the_sources_retention_is_not_emptied() -> None:
     assert window_refusals(WINDOW, date(2026, 1, 31), kept) == ()
     (reason,) = window_refusals(WINDOW, date(2026, 2, 1), kept)
     assert "retention_days" in reason
-    assert window_refusals(WINDOW, date(2026, 2, 1), replace(kept, is_approved=True)) == ()
+    assert window_refusals(WINDOW, date(2026, 2, 1), replace(kept, approved=frozenset({Approval.RETENTION}))) == ()
 
 
 def sums(rows: int = 100, **of_days: int | None) -> Sums:
@@ -34,10 +36,11 @@ def sums(rows: int = 100, **of_days: int | None) -> Sums:
 
 
 def signals(**overrides: Any) -> Signals:
-    """What inspect sees of a window that may be deleted."""
+    """What inspect sees of a window that may be deleted; sums are those of the one profile."""
     good: dict[str, Any] = {
         "dataset": CONVERSATIONS,
         "customer": "acme",
+        "profiles": (PROFILE,),
         "window": WINDOW,
         "today": date(2026, 2, 1),
         "source": sums(),
@@ -45,7 +48,9 @@ def signals(**overrides: Any) -> Signals:
         "schemas": SCHEMAS,
         "future_rows": {t.table: 0 for t in CONVERSATIONS.targets},
     }
-    return Signals(**{**good, **overrides})
+    seen = {**good, **overrides}
+    sides = {side: seen[side] and {PROFILE: seen[side]} for side in ("source", "target")}
+    return Signals(**{**seen, **sides})
 
 
 def with_first(**changes: Any) -> tuple[TableSchema, ...]:
@@ -64,8 +69,16 @@ def test_a_good_window_is_not_held_up() -> None:
         pytest.param({"today": FIRST}, "ends after yesterday", id="the_future"),
         pytest.param({"source": None}, "the source could not be counted", id="d9_source_unknown"),
         pytest.param({"target": None}, "the target could not be counted", id="d9_target_unknown"),
-        pytest.param({"source": sums(day_2=None)}, "2026-01-02: conversation could not be counted", id="d9_source_day"),
-        pytest.param({"target": sums(day_3=None)}, "score could not be counted in the target", id="d9_target_day"),
+        pytest.param(
+            {"source": sums(day_2=None)},
+            "2026-01-02: conversation of profile default could",
+            id="d9_source_day",
+        ),
+        pytest.param(
+            {"target": sums(day_3=None)},
+            "could not be counted in the target",
+            id="d9_target_day",
+        ),
         pytest.param(
             {"source": sums(day_2=89)}, "source has 89 of conversation, the target 100 (89%", id="d10_smaller"
         ),
@@ -90,7 +103,10 @@ def test_one_bad_signal_alone_keeps_the_rows(overrides: Mapping[str, Any], reaso
     ("limits", "reason"),
     [
         (replace(LIMITS, max_window_days=2), "3 days, the maximum is 2 (limits.max_window_days)"),
-        (replace(LIMITS, max_rows_without_approval=899), "900 source rows are above 899: set the tag `approved`"),
+        (
+            replace(LIMITS, max_rows_without_approval=899),
+            "900 source rows are above 899 [meant so? run tag approved/rows=true]",
+        ),
     ],
 )
 def test_a_window_above_a_limit_names_the_limit(limits: GuardLimits, reason: str) -> None:
@@ -137,9 +153,53 @@ def test_d10_a_window_whose_target_is_empty_may_be_loaded() -> None:
 
 
 def test_d10_a_person_may_ask_for_a_shrunken_source_by_name() -> None:
-    shrunk = signals(source=sums(0), future_rows={"score": 7})
-    assert len(refusals(shrunk, LIMITS)) == 4
-    assert refusals(shrunk, APPROVED) == ()
+    shrunk = signals(source=sums(0))
+    assert len(refusals(shrunk, LIMITS)) == 3
+    assert refusals(shrunk, replace(LIMITS, approved=frozenset({Approval.SHRUNKEN_SOURCE}))) == ()
+
+
+TOO_MUCH = replace(LIMITS, max_rows_without_approval=1, retention_days=1)
+OF_ALL = {
+    Approval.SHRUNKEN_SOURCE: "the source has 5 of",
+    Approval.RETENTION: "keeps 1 days",
+    Approval.ROWS: "source rows are above 1",
+    Approval.FUTURE_VERSIONS: "version from the future",
+}
+
+
+@pytest.mark.parametrize("approval", list(Approval))
+def test_d10_what_is_approved_by_name_approves_nothing_else(approval: Approval) -> None:
+    seen = signals(source=sums(5), future_rows={"score": 7})
+    found = refusals(seen, replace(TOO_MUCH, approved=frozenset({approval})))
+    for other, reason in OF_ALL.items():
+        told = [r for r in found if reason in r]
+        assert all(other.tag in r for r in told)
+        assert bool(told) is (other is not approval)
+
+
+def test_d10_a_small_profile_that_is_gone_does_not_hide_behind_a_large_one() -> None:
+    both = replace(
+        signals(),
+        profiles=("retail", "support"),
+        source={"retail": sums(10_000), "support": sums(0)},
+        target={"retail": sums(10_000), "support": sums(100)},
+    )
+    found = refusals(both, LIMITS)
+    assert len(found) == 3
+    assert all("profile support: the source has 0" in r for r in found)
+
+
+@pytest.mark.parametrize("value", ["false", "", "0", "no", "True "])
+def test_a_tag_that_says_no_does_not_empty_a_day(value: str) -> None:
+    assert approvals({"approved/rows": value, "launched_by": "me"}) == frozenset()
+    assert approvals({}) == frozenset()
+    assert approvals({"approved/rows": "true", "approved/retention": value}) == {Approval.ROWS}
+
+
+@pytest.mark.parametrize("tag", ["approved", "approved/", "approved/everything", "approved/Rows"])
+def test_an_approval_that_no_guard_knows_is_neither_a_yes_nor_silence(tag: str) -> None:
+    with pytest.raises(Refused, match="approved/shrunken_source=true"):
+        approvals({tag: "true"})
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from backfill_pipeline.domain.markers import (
     MAX_SCALE,
     SPACING_UNITS,
     draw_marker,
+    future_bound,
     row_version,
     spacing,
     truncated,
@@ -27,6 +28,15 @@ def drawn(clock: list[datetime], skew: timedelta, scale: int) -> list[datetime]:
     for now in clock:
         markers.append(draw_marker(markers[-1] if markers else None, now, skew, scale))
     return markers
+
+
+@given(utc_moments, skews, scales, tries)
+def test_rows_of_an_attempt_never_count_as_rows_of_the_future(
+    now: datetime, skew: timedelta, scale: int, tried: int
+) -> None:
+    marker = draw_marker(None, now, skew, scale)
+    assert row_version(marker, tried, scale) < future_bound(marker, skew)
+    assert now < future_bound(marker, skew) + unit(scale)
 
 
 @given(clocks, skews, scales, tries)

@@ -34,6 +34,8 @@ def test_a_key_that_names_utc_is_the_same_key(target: Target) -> None:
         ({"engine": "Distributed"}, "engine is Distributed"),
         ({"version_column": "inserted_at"}, "version column is inserted_at, expected update_time"),
         ({"version_column": None}, "version column is None, expected update_time"),
+        ({"columns": {"conversation_start_time": "String"}}, "conversation_start_time is String, expected a DateTime"),
+        ({"columns": {"conversation_start_time": "Date"}}, "conversation_start_time is Date, expected a DateTime"),
         ({"version_scale": None}, "is no DateTime or DateTime64"),
         ({"sorting_key": "conversation_id"}, "sorting key is (conversation_id), expected (customer_id"),
         ({"sorting_key": ""}, "sorting key is ()"),

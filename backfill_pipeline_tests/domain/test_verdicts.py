@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill_pipeline.domain.verdicts import DaySums, Doubled, TableSum, Verdict, judge, judge_days
+from backfill_pipeline.domain.verdicts import (
+    DaySums,
+    Doubled,
+    TableSum,
+    Verdict,
+    by_profile,
+    judge,
+    judge_days,
+    together,
+)
 from backfill_pipeline.domain.windows import Window
 
 DAY = date(2026, 1, 15)
@@ -22,6 +31,18 @@ def test_equal_rows_and_fingerprints_match() -> None:
     same = {"conversation": TableSum(3, 77), "score": NOTHING}
     assert verdict(same, dict(same)) is Verdict.MATCH
     assert judge(DAY, same, dict(same)).reasons == ()
+
+
+NEXT = date(2026, 1, 16)
+
+
+def test_a_profile_without_rows_was_counted_and_a_day_that_one_profile_lacks_was_not() -> None:
+    counted = by_profile({"score": {("retail", DAY): TableSum(3, 7)}}, ["retail", "support"], [DAY, NEXT])
+    assert counted["support"] == {DAY: {"score": NOTHING}, NEXT: {"score": NOTHING}}
+    assert together(counted) == {DAY: {"score": TableSum(3, 7)}, NEXT: {"score": NOTHING}}
+    assert together({**counted, "support": {DAY: {"score": TableSum(2, -7)}}}) == {DAY: {"score": TableSum(5, 0)}}
+    assert together({**counted, "support": {DAY: {}}}) == {DAY: {}}
+    assert together({}) == {}
 
 
 def test_a_day_without_rows_on_both_sides_is_told_apart_from_a_match() -> None:

@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 from backfill_pipeline.clients import local_jobs
 from backfill_pipeline.config import Config
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Recorded
 from backfill_pipeline.steps.systems import Systems, open_systems
 from backfill_pipeline.stores import mutations
-from backfill_pipeline.stores.ledger import Claim
 
 T = TypeVar("T")
 _FORKS = multiprocessing.get_context("forkserver")  # clean forks of a process that has imported all this

@@ -12,10 +12,10 @@ from psycopg.rows import TupleRow
 
 from backfill_pipeline.clients.temporal import Found, WorkflowState
 from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.steps import delete, inspect, launch
 from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults.driver import KillPoint, calls, carry_out
 from backfill_pipeline_tests.faults.test_systems_killed import blocked_reads, lock_scores, pid_of
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, LEASE_SECONDS, THREE_DAYS, Small

@@ -10,10 +10,10 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.stack.state import last_state
 from backfill_pipeline.steps.records import Recorded
 from backfill_pipeline.steps.systems import Systems, open_ledger
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults.driver import calls, carry_out
 from backfill_pipeline_tests.faults.windows import CLUSTER, LEASE_SECONDS, Small
 from backfill_pipeline_tests.worker.servers import wait_until

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from backfill_pipeline.clients.temporal import WorkflowState
 from backfill_pipeline.config import ClickHouseAddress, required
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps.records import Recorded
 from backfill_pipeline.stores.clickhouse import ClickHouse
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults.driver import KillPoint, carry_out, start
 from backfill_pipeline_tests.live import Live
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backfill_pipeline.domain.verdicts import Verdict
-from backfill_pipeline.report.tables import Progress, duration, number, progress_table, verdict_table, worst
+from backfill_pipeline.report.tables import verdict_table, worst
 
 FIRST = date(2026, 1, 1)
 LETTERS = {
@@ -112,45 +112,7 @@ def test_a_day_stands_under_the_date_of_another() -> None:
 
 def test_a_name_is_read_as_markup_of_the_terminal() -> None:
     assert "[bold]/[red]" in "\n".join(printed(verdict_table({("[bold]", "[red]"): days(Verdict.MATCH)})))
-    assert "[bold]/[red]" in "\n".join(printed(progress_table([Progress("[bold]", "[red]", "running")])))
 
 
 def test_no_rows_break_the_table() -> None:
     assert any("no days" in line for line in printed(verdict_table({})))
-    assert any("Progress" in line for line in printed(progress_table([])))
-
-
-def test_unknown_progress_looks_like_none() -> None:
-    rows = [Progress("n", "acme", "waiting"), Progress("n", "globex", "running", 0, 1500, 3.0)]
-    lines = printed(progress_table(rows))
-    assert row_of(lines, "n/acme") == ["n/acme", "waiting", "-", "-", "-", "-"]
-    assert row_of(lines, "n/globex") == ["n/globex", "running", "0", "1,500", "0", "-"]
-
-
-def test_the_time_left_ignores_the_rate() -> None:
-    half = Progress("n", "acme", "running", done=500, total=1500, seconds=10)
-    assert (half.rate, half.left) == (50, 20)
-    assert Progress("n", "acme", "done", done=1500, total=1500, seconds=10).left == 0
-    assert Progress("n", "acme", "running", done=500, total=None, seconds=10).left is None
-    assert Progress("n", "acme", "running", done=500, total=1500, seconds=0).left is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "-"), (0, "0s"), (59.6, "1m 00s"), (200, "3m 20s"), (7500, "2h 05m")]
-)
-def test_a_duration_reads_wrongly(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (0, "0"), (0.25, "0.2"), (3845.4, "3,845"), (399_042_000, "399.0 M")]
-)
-def test_a_number_reads_wrongly(value: float | None, text: str) -> None:
-    assert number(value) == text
-
-
-def test_progress_is_cut_at_the_width_of_the_terminal() -> None:
-    row = Progress("c" * 63, "u" * 63, "s" * 40, 399_042_000, 9_399_042_000, 1_000.0)
-    lines = printed(progress_table([row]))
-    assert max(map(len, lines)) <= 80
-    assert any(line.endswith("6h 15m") for line in lines)

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.stack.state import last_state
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
 from backfill_pipeline_tests.worker.servers import wait_until

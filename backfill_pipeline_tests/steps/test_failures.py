@@ -9,11 +9,10 @@ import yaml
 
 from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.domain.errors import Refused
-from backfill_pipeline.domain.plans import LABEL
+from backfill_pipeline.domain.plans import LABEL, Claim
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults.windows import CLUSTER, Small
 
 

@@ -14,10 +14,10 @@ from temporalio.client import Client
 
 from backfill_pipeline.domain.contracts import ReindexInput
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.windows import Window, rfc3339
 from backfill_pipeline.steps import inspect
 from backfill_pipeline.steps.records import Recorded
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, THREE_DAYS, Small
 
 FIRST_TWO = Window(date(2026, 1, 1), date(2026, 1, 3))
@@ -50,12 +50,12 @@ def test_d16_of_two_attempts_at_once_one_goes_on_and_the_other_says_who_holds_th
 
 
 @contextmanager
-def open_workflow(small: Small, customer: str, at: Window) -> Iterator[str]:
-    """A workflow of somebody else, open because nobody takes from its queue."""
+def open_workflow(small: Small, customer: str, at: Window, attempt_id: str | None = None) -> Iterator[str]:
+    """A workflow of somebody else or of an attempt, open because nobody takes from its queue."""
     address = small.live.config.cluster(CLUSTER).temporal
     assert address
     workflow_id = f"reindexconversations-{customer}-default-{uuid4()}"
-    given = ReindexInput(customer, "default", rfc3339(at.start_time), rfc3339(at.end_time))
+    given = ReindexInput(customer, "default", rfc3339(at.start_time), rfc3339(at.end_time), attempt_id=attempt_id)
 
     async def start() -> None:
         client = await Client.connect(address.address, namespace=address.namespace)
@@ -72,8 +72,8 @@ def open_workflow(small: Small, customer: str, at: Window) -> Iterator[str]:
         asyncio.run(end())
 
 
-def inspected(small: Small) -> None:
-    claim = small.claim()
+def inspected(small: Small, claim: Claim | None = None) -> None:
+    claim = claim or small.claim()
     with small.live.systems(CLUSTER) as systems:
         seen = inspect.inspect(systems, claim, launched_by="test")
         systems.ledger.mark_ended(seen.attempt)
@@ -86,6 +86,12 @@ def test_d16_an_open_workflow_that_is_not_ours_blocks_the_delete_until_it_has_cl
             inspected(small)
         assert foreign in caught.value.why
     inspected(small)
+
+
+def test_d16_a_step_repeated_by_its_own_attempt_is_not_blocked_by_the_workflow_that_it_started(small: Small) -> None:
+    mine = small.claim()
+    with open_workflow(small, CUSTOMER, FIRST_TWO, mine.attempt_id):
+        inspected(small, mine)
 
 
 def test_k4_a_workflow_of_a_customer_whose_id_begins_alike_or_of_other_days_blocks_nothing(small: Small) -> None:

@@ -11,8 +11,9 @@ import pytest
 from backfill_pipeline.clients.temporal import Temporal
 from backfill_pipeline.config import Replica, Shard, TemporalAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.guards import Approval
 from backfill_pipeline.domain.windows import Window
-from backfill_pipeline.steps import inspect
+from backfill_pipeline.steps import delete, inspect
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
@@ -41,10 +42,12 @@ def failure(systems: Systems, small: Small, at: Window = THREE_DAYS) -> Pipeline
     return caught.value
 
 
-def goes_on(systems: Systems, small: Small, *, is_approved: bool = False) -> None:
-    """A new attempt passes at once; its days are given back."""
+def goes_on(systems: Systems, small: Small, *approved: Approval, deletes: bool = False) -> None:
+    """A new attempt passes at once, and perhaps deletes; its days are given back."""
     claim = small.claim()
-    seen = inspect.inspect(systems, claim, launched_by="test", is_approved=is_approved)
+    seen = inspect.inspect(systems, claim, launched_by="test", approved=frozenset(approved))
+    if deletes:
+        delete.delete(systems, seen)
     systems.ledger.mark_ended(seen.attempt)
     systems.ledger.release(claim.attempt_id, seen.attempt.fence)
 
@@ -111,8 +114,12 @@ def no_table(systems: Systems) -> AbstractContextManager[None]:
 
 
 CHANGES: list[tuple[Change, Kind, str]] = [
-    (lambda s: hidden(s, 1), Kind.REFUSED, r"2026-01-02: the source has 0 of conversation"),
-    (lambda s: hidden(s, 4), Kind.REFUSED, r"2026-01-02: the source has \d+ of conversation, .* at least 90%"),
+    (lambda s: hidden(s, 1), Kind.REFUSED, r"2026-01-02, profile default: the source has 0 of conversation"),
+    (
+        lambda s: hidden(s, 4),
+        Kind.REFUSED,
+        r"2026-01-02, profile default: the source has \d+ of conversation, .* at least 90%",
+    ),
     (future_rows, Kind.REFUSED, "score: 1 rows have a version from the future"),
     (a_view, Kind.REFUSED, "the view default.per_customer is not reached by a delete"),
     (no_column, Kind.MISSING, "creator_user_id"),
@@ -142,7 +149,17 @@ def test_d10_every_reason_is_told_at_once_and_a_person_may_ask_for_it_by_name(sy
         reasons = str(failure(systems, small))
         assert "2 reasons" in reasons
         listed = systems.clickhouse.address.model_copy(update={"known_views": ["default.per_customer"]})
-        goes_on(replace(systems, clickhouse=ClickHouse(listed)), small, is_approved=True)
+        goes_on(replace(systems, clickhouse=ClickHouse(listed)), small, Approval.SHRUNKEN_SOURCE)
+
+
+def test_rows_from_the_future_win_for_ever_until_their_deletion_is_asked_for_by_name(
+    systems: Systems, small: Small
+) -> None:
+    with future_rows(systems):
+        assert "approved/future_versions=true" in str(failure(systems, small))
+        goes_on(systems, small, Approval.FUTURE_VERSIONS, deletes=True)
+        of_acme = "SELECT count() FROM score WHERE customer_id = 'acme' AND criterion_id = 'f'"
+        assert systems.clickhouse.shards[0].scalar(of_acme) == 0
 
 
 @pytest.mark.parametrize(

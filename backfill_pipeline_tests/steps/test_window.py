@@ -3,10 +3,10 @@
 import psycopg
 import pytest
 
+from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Recorded
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.ledger import Claim
 from backfill_pipeline_tests.live import Live
 
 

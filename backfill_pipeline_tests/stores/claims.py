@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from uuid import uuid4
 
-from backfill_pipeline.domain.plans import Attempt
+from backfill_pipeline.domain.plans import Attempt, Claim
 from backfill_pipeline.domain.windows import Window
-from backfill_pipeline.stores.ledger import Claim, Ledger
+from backfill_pipeline.stores.ledger import Ledger
 
 NOW = datetime(2026, 2, 1, 12, 0, 0, 123456, UTC)
 SKEW = timedelta(seconds=5)

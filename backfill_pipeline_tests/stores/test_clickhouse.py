@@ -164,8 +164,8 @@ def test_rows_of_the_future_are_counted_on_every_shard_and_only_those_of_the_win
         put(shard, conversation_id="now")
         put(shard, conversation_id="elsewhere", day=20, update_time=future)
         put(shard, customer_id="acme-east", update_time=future)
-    skew = timedelta(seconds=5)
-    found = future_rows(target, CONVERSATIONS, "acme", ["default"], window(1, 4), now=target.now(), skew=skew)
+    soon = target.now() + timedelta(seconds=5)
+    found = future_rows(target, CONVERSATIONS, "acme", ["default"], window(1, 4), above=soon)
     assert found == {"conversation": 2, "scorecard": 0, "score": 0}
 
 

@@ -277,6 +277,20 @@ def test_d8_a_cancelled_delete_is_killed_on_the_server_and_its_rows_stay(target:
     assert not mutations.kill(shard, a_delete())
 
 
+def test_d4_a_delete_that_somebody_else_killed_is_not_waited_for_until_its_deadline(target: ClickHouse) -> None:
+    shard = target.shards[0]
+    put(shard)
+    held(shard, a_delete())
+
+    def killed_by_hand(_: float) -> None:
+        mutations.kill(shard, a_delete())
+
+    with pytest.raises(PipelineError, match="killed") as caught:
+        mutations.wait(shard, a_delete(), deadline_seconds=60, poll_seconds=0.01, sleep=killed_by_hand)
+    assert caught.value.kind is Kind.STOP
+    assert left(target) == ["c1"]
+
+
 def test_d9_a_count_of_survivors_that_failed_is_no_zero(target: ClickHouse) -> None:
     shard = target.shards[0]
     shard.client().command("DROP TABLE conversation SYNC")

@@ -12,7 +12,7 @@ import pytest
 from backfill_pipeline.config import Limits
 from backfill_pipeline.domain.datasets import CONVERSATIONS, Content, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.domain.verdicts import Sums, Verdict, judge_days
+from backfill_pipeline.domain.verdicts import Sums, Verdict, judge_days, together
 from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
@@ -170,7 +170,7 @@ def test_values_that_move_into_the_next_column_do_not_give_the_same_fingerprint(
 
 def sums(source: Postgres, target: ClickHouse) -> tuple[Sums, Sums]:
     columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
-    return source_sums(source, *WHO, columns)[0], target_sums(target, *WHO, columns)
+    return together(source_sums(source, *WHO, columns)[0]), together(target_sums(target, *WHO, columns))
 
 
 def verdicts(source: Postgres, target: ClickHouse) -> list[Verdict]:
@@ -247,7 +247,7 @@ def test_p6_rows_that_fit_no_day_are_counted_by_class_and_those_of_others_are_no
         "conversation of a profile that the configuration does not name": 1,
         "scorecard of a conversation that app.chats does not have": 2,
     }
-    assert sum(d["conversation"].rows for d in found.values()) == 30
+    assert sum(d["conversation"].rows for d in together(found).values()) == 30
 
 
 _UNCOVERED = """
