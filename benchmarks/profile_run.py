@@ -5,7 +5,6 @@ workflow's activity in Temporal, which is the transfer.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backfill_pipeline.config import Config, load
-from backfill_pipeline.stack.state import running_stack
+from backfill_pipeline.stack.state import entered_stack
 from backfill_pipeline.steps.systems import open_systems
 
 STEPS = ("inspect", "delete", "launch", "follow", "record")
@@ -22,12 +21,10 @@ STEPS = ("inspect", "delete", "launch", "follow", "record")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".local"))
-    state = running_stack(parser.parse_args().folder)
-    if state is None:
-        raise SystemExit("no stack runs there: backfill demo --keep")
-    os.environ.update(state.environment())
-    config = load(state.config_path)
-    table = Table("customer", "rows", "run", *STEPS, "transfer", "Dagster", title="Seconds of one window of ten days")
+    config = load(entered_stack(parser.parse_args().folder).config_path)
+    table = Table(
+        "customer", "rows deleted", "run", *STEPS, "transfer", "Dagster", title="Seconds of one window of ten days"
+    )
     with dg.DagsterInstance.get() as instance:
         for cluster in config.clusters:
             for customer in cluster.customers:
@@ -48,12 +45,7 @@ def row(instance: dg.DagsterInstance, config: Config, cluster: str, customer: st
     seconds = [steps[s] for s in STEPS]
     workflows = [line.split("/")[-1].split(")")[0] for line in str(metadata["workflows"].value).splitlines()]
     cells = [whole, *seconds, transfer_seconds(config, cluster, workflows), whole - sum(seconds)]
-    return [customer, f"{rows_written(metadata):,}", *(f"{c:.1f}" for c in cells)]
-
-
-def rows_written(metadata: dict[str, dg.MetadataValue]) -> int:
-    """Source rows before the run, as its own record says."""
-    return int(str(metadata["rows deleted in the window"].value))
+    return [customer, f"{int(str(metadata['rows deleted in the window'].value)):,}", *(f"{c:.1f}" for c in cells)]
 
 
 def transfer_seconds(config: Config, cluster: str, workflows: list[str]) -> float:

@@ -5,7 +5,6 @@ check turns red: make the demo anew afterwards.
 """
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.domain.windows import from_inclusive_days
-from backfill_pipeline.stack.state import StackState, running_stack
+from backfill_pipeline.stack.state import StackState, entered_stack
 
 PICTURES = Path(__file__).parent / "pictures"
 CHROMIUM = "/usr/bin/chromium"
@@ -42,10 +41,7 @@ PAGES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(".local"))
-    state = running_stack(parser.parse_args().folder)
-    if state is None:
-        raise SystemExit("no stack runs there: backfill demo --keep")
-    os.environ.update(state.environment())
+    state = entered_stack(parser.parse_args().folder)
     turn_red(state)
     PICTURES.mkdir(exist_ok=True)
     with browser() as page:

@@ -8,6 +8,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from backfill_pipeline.config import ENV_CONFIG
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.stack.password import ENV_PASSWORD, ensure_password
 
 FILE = "stack.json"
@@ -126,3 +127,18 @@ def running_stack(folder: Path) -> StackState | None:
     if state is None or state.supervisor is None or not state.ready:
         return None
     return state if state.supervisor.process() else None
+
+
+def entered_stack(folder: Path) -> StackState:
+    """The stack that runs in this folder; from here on this process works with it.
+
+    Raises:
+        Refused: none runs there.
+    """
+    state = running_stack(folder)
+    if state is None:
+        raise Refused(
+            "No stack runs there", where=str(folder), why="its stack.json says so", next_step="backfill demo --keep"
+        )
+    os.environ.update(state.environment())
+    return state

@@ -3,6 +3,7 @@
 The SQL lies in sql/verify, a file per dataset and table; it shares nothing with what loads.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import resources
@@ -57,7 +58,7 @@ def _per_day(
     sql = _PER_DAY.format(
         day=target.day_column,
         fingerprint=fingerprint,
-        rows=_file(f"{dataset.name}_{target.table}.sql"),
+        rows=_statement(f"{dataset.name}_{target.table}"),
     )
     rows = connection.execute(sql, values).fetchall()
     return {(profile, day): TableSum(count, int(fingerprint)) for profile, day, count, fingerprint in rows}
@@ -68,9 +69,11 @@ def _fingerprint(target: Target, columns: Mapping[str, Mapping[str, str]], is_wa
 
 
 def _uncovered(connection: Connection[Any], dataset: Dataset, values: Mapping[str, Any]) -> Mapping[str, int]:
-    rows = connection.execute(_file(f"{dataset.name}_uncovered.sql"), values).fetchall()
+    rows = connection.execute(_statement(f"{dataset.name}_uncovered"), values).fetchall()
     return {name: count for name, count in rows if count}
 
 
-def _file(name: str) -> str:
-    return resources.files("backfill_pipeline.stores.sql.verify").joinpath(name).read_text(encoding="utf-8")
+def _statement(name: str) -> str:
+    """A file of the folder; `{other}` in it stands for another one."""
+    text = resources.files("backfill_pipeline.stores.sql.verify").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    return re.sub(r"\{(\w+)\}", lambda found: _statement(found[1]), text)

@@ -7,12 +7,5 @@ SELECT s.customer_id, s.profile_id, s.scorecard_id, s.conversation_id,
        CASE WHEN s.submitted_at BETWEEN '1900-01-01 00:00:00+00' AND '2299-12-31 23:59:59.999999+00'
             THEN s.submitted_at END AS submitted_at
 FROM director.scorecards AS s
-JOIN (
-    SELECT DISTINCT ON (customer_id, profile_id, conversation_id, (started_at AT TIME ZONE 'UTC')::date)
-           customer_id, profile_id, conversation_id, started_at
-    FROM app.chats
-    WHERE customer_id = %(customer)s AND profile_id = ANY (%(profiles)s)
-      AND started_at >= %(start)s AND started_at < %(end)s AND NOT is_dev_user AND conversation_id <> ''
-    ORDER BY customer_id, profile_id, conversation_id, (started_at AT TIME ZONE 'UTC')::date, updated_at DESC, chat_id
-) AS c USING (customer_id, profile_id, conversation_id)
+JOIN ({conversations_members}) AS c USING (customer_id, profile_id, conversation_id)
 WHERE s.scorecard_type IS NULL
