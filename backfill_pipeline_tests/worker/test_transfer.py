@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.domain.contracts import Progress
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer import read, route
-from backfill_pipeline.worker.transfer.cursor import Cursor
+from backfill_pipeline.worker.transfer.cursor import Cursor, cursor_from
 from backfill_pipeline.worker.transfer.engine import Stopped
 from backfill_pipeline.worker.transfer.load import Loader
 from backfill_pipeline_tests.worker import loads, people, targets
@@ -205,7 +207,24 @@ def test_t2_nothing_is_lost_when_a_stopped_transfer_goes_on_from_its_last_cursor
     last = loads.transfer(
         source, target, days=2, slice_conversations=30, version=loads.VERSION + timedelta(microseconds=1)
     ).run(watch.cursors[-1])
-    assert len(ids(target)) == len(set(ids(target))) == last.done == 300
+    assert len(ids(target)) == len(set(ids(target))) == last.done == last.total == 300
+
+
+def test_t5_rows_do_not_wait_for_the_count_of_all_which_may_outlast_a_heartbeat(
+    source: PostgresAddress, target: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.fill(source, count=300, days=2)
+    watch, slow = loads.Watching(stop_after=3), threading.Event()
+    monkeypatch.setattr(read.Source, "total", lambda _: slow.wait(3))
+    with pytest.raises(Stopped):
+        loads.transfer(source, target, days=2, slice_conversations=30, watch=watch).run()
+    assert [c.total for c in watch.cursors] == [None] * 3
+    assert watch.cursors[-1].done > 0
+    resumed = cursor_from(Progress(0, 0, None).details(Cursor=watch.cursors[-1].as_details()))
+    assert resumed == watch.cursors[-1]
+    monkeypatch.undo()
+    last = loads.transfer(source, target, days=2, slice_conversations=30).run(resumed)
+    assert (last.done, last.total) == (300, 300)
 
 
 def test_l1_rows_loaded_again_after_a_delete_are_not_dropped_as_duplicates(

@@ -14,13 +14,13 @@ class Cursor:
 
     since: where the catch-up pass begins; drawn by the first attempt and kept by its retries, which do not read again
         what that attempt had read.
-    total, done: conversations of the window, and those loaded.
+    total, done: conversations of the window, None while they are still being counted, and those loaded.
     start: first instant of the day in work; the end of the range: the catch-up pass.
     after: conversations of that day up to this id are loaded; None: none of them.
     """
 
     since: datetime
-    total: int
+    total: int | None
     start: datetime
     after: str | None = None
     done: int = 0
@@ -40,5 +40,5 @@ def cursor_from(details: Mapping[str, Any] | None) -> Cursor | None:
     found = (details or {}).get("Cursor")
     if not isinstance(found, Mapping):
         return None
-    since, start = parse_rfc3339(found["Since"]), parse_rfc3339(found["Start"])
-    return Cursor(since, int(found["Total"]), start, found["After"], int(found["Done"]))
+    since, start, total = parse_rfc3339(found["Since"]), parse_rfc3339(found["Start"]), found["Total"]
+    return Cursor(since, None if total is None else int(total), start, found["After"], int(found["Done"]))

@@ -72,13 +72,20 @@ class Transfer:
         self._stop, self._moved = threading.Event(), threading.Event()
         self._source = Source(postgres, request, self._moved.set, self._check)
         self._pool = ThreadPoolExecutor(limits.slices_in_flight, thread_name_prefix="slice")
-        self._planner = ThreadPoolExecutor(1, thread_name_prefix="plan")
+        self._planner = ThreadPoolExecutor(2, thread_name_prefix="plan")  # plans, and the count of all beside them
         self._loader = Loader(self._pause, self._check)
+        self._counting: Future[int] | None = None
 
     def run(self, cursor: Cursor | None = None) -> Cursor:
         """Loads everything from the cursor on (None: from the start) and gives the last cursor."""
         try:
-            return self._caught_up(self._all_days(self._at(cursor or self._first_cursor())))
+            first = cursor or Cursor(self._postgres.now() - OVERLAP, None, self._request.start)
+            if first.total is None:  # beside the loading: of a large range it takes longer than Temporal waits for news
+                self._counting = self._planner.submit(self._source.total)
+            loaded = self._all_days(self._at(first))
+            if self._counting:
+                self._awaited(self._counting)
+            return self._caught_up(self._at(loaded))
         finally:
             self._end()
 
@@ -89,10 +96,6 @@ class Transfer:
         self._planner.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
         self._source.close()
-
-    def _first_cursor(self) -> Cursor:
-        since = self._postgres.now() - OVERLAP
-        return Cursor(since, self._awaited(self._planner.submit(self._source.total)), self._request.start)
 
     def _all_days(self, cursor: Cursor) -> Cursor:
         days = [day for day in self._request.days() if day[1] > cursor.start]
@@ -116,6 +119,8 @@ class Transfer:
         return cursor
 
     def _at(self, cursor: Cursor) -> Cursor:
+        if self._counting and self._counting.done():
+            cursor = replace(cursor, total=self._counting.result())
         self._watch.reached(cursor)
         return cursor
 

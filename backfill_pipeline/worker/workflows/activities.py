@@ -48,6 +48,7 @@ class ReindexActivities:
             raise ApplicationError(
                 str(error), type=error.kind.value, non_retryable=error.kind in FINAL_KINDS
             ) from error
+        assert last.total is not None  # a transfer that came to its end has counted too
         return ReindexResult(last.done, last.total)
 
     def _transfer(self, reindex: ReindexInput) -> Cursor:
