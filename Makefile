@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# The example's secrets are read but not used; a folder of its own keeps dg from asking for Dagster's PostgreSQL.
-DG = DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
+# The example's secrets are read but not used; a folder of its own keeps dg from asking for Dagster's PostgreSQL, and
+# the environment is named as `source activate` would name it.
+DG = VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
 
 .PHONY: help setup demo test test-e2e-half test-other-half soak check stack stop clean screenshots bench
 
