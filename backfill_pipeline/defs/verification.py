@@ -36,11 +36,14 @@ def verification(config: Config, built: Built) -> tuple[UnresolvedJob, dg.Schedu
     def verify_last_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = context.scheduled_execution_time.date()
         for of in built.ids:
+            start = max(today - timedelta(days=days), config.cluster(of.cluster).first_day)
+            if start >= today:
+                continue  # a cluster whose first partition is still to come
             yield dg.RunRequest(
                 run_key=f"{of.key.to_user_string()}:{context.scheduled_execution_time.isoformat()}",
                 asset_selection=[],
                 asset_check_keys=[c for c in checks if c.asset_key == of.key],
-                tags=range_tags(Window(today - timedelta(days=days), today)),
+                tags=range_tags(Window(start, today)),
             )
 
     return job, verify_last_days
