@@ -1,5 +1,6 @@
 """One embedded stack (without Dagster) for all tests that need real parts; it starts when the first one asks."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from backfill_pipeline.stack.embedded_config import PARTS
 from backfill_pipeline.stack.supervisor import Stack
 from backfill_pipeline_tests.live import STACKS, Live, live, use_environment
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

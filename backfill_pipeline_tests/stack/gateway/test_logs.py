@@ -31,6 +31,7 @@ def test_every_request_leaves_one_line_and_every_error_a_warning(gateway: Gatewa
     client.command("SELECT 1", settings={"query_id": "a-known-request"})
     with pytest.raises(DatabaseError):
         client.command("SELECT nope", settings={"query_id": "a-known-failure"})
+    wait_until(lambda: "a-known-failure" in gateway.log.read_text())  # a line is written after its answer was sent
     found = gateway.log.read_text()
     assert next(line for line in found.splitlines() if "a-known-request" in line).split()[2] == "DEBUG"
     assert "WARNING backfill_pipeline.stack.gateway.run a-known-failure failed: 47 UNKNOWN_IDENTIFIER" in found
