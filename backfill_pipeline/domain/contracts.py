@@ -18,6 +18,9 @@ ENV_CUSTOMERS = "RUN_ONLY_FOR_CUSTOMER_IDS"
 ENV_MODE = "REINDEX_MODE"
 ENV_MARKER = "REINDEX_MARKER"
 ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
+ENV_PROCESS_BATCH_SIZE = "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE"
+ENV_PROCESS_MAX_ATTEMPTS = "REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS"
+ENV_PROCESS_HEARTBEAT_TIMEOUT = "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT"
 
 _LINE = re.compile(
     r"Created reindex conversations job: "
@@ -53,7 +56,10 @@ def execution_from_line(line: str) -> Execution | None:
 
 @dataclass(frozen=True)
 class ReindexInput:
-    """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`."""
+    """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`.
+
+    The last four are payload of process scorecards; None: the workflow's own.
+    """
 
     customer_id: str
     profile_id: str
@@ -61,11 +67,20 @@ class ReindexInput:
     end_time: str  # exclusive
     marker: str | None = None  # RFC 3339 with microseconds; None: the worker draws its own from its clock
     attempt_id: str | None = None
+    reindex_batch_size: int | None = None  # ids of the first slice
+    max_attempts: int | None = None
+    heartbeat_timeout_seconds: float | None = None
+    clean_up_before_write: bool = False
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How long the activity may be silent before Temporal takes it for dead, and it itself too."""
+        return self.heartbeat_timeout_seconds or HEARTBEAT_TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an execution is, in conversations; `total` is None while it is still being counted."""
+    """Where an execution is, in conversations (or process scorecards); `total` is None while it is still being counted."""
 
     done: int = 0
     failed: int = 0

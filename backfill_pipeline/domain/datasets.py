@@ -4,7 +4,7 @@ Source: domain.md, "The three datasets". Steps and Dagster definitions loop over
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from backfill_pipeline.domain import contracts
@@ -41,9 +41,18 @@ class Target:
     version: str = "update_time"
 
 
+class Check(StrEnum):
+    """What is asked of a dataset's days; each is an asset check of its own."""
+
+    COUNT_PARITY = "count_parity"
+    DUPLICATES = "duplicates"
+    TEMPLATE_COVERAGE = "template_coverage"
+
+
 @dataclass(frozen=True)
 class Dataset:
     name: str
+    unit: str  # what an execution counts, in the plural
     description: str
     cronjob: str
     workflow_type: str
@@ -51,19 +60,23 @@ class Dataset:
     sources: tuple[str, ...]  # PostgreSQL tables, as `schema.table`
     targets: tuple[Target, ...]  # the first one holds the dataset's own ids
     env: Callable[[Window, str], Mapping[str, str]] = field(repr=False)
+    checks: tuple[Check, ...] = tuple(Check)
 
     @property
     def main(self) -> Target:
         return self.targets[0]
 
 
-def _reindex_env(window: Window, customer: str) -> Mapping[str, str]:
-    return {
-        contracts.ENV_MODE: "conversation",
-        contracts.ENV_START: rfc3339(window.start_time),
-        contracts.ENV_END: rfc3339(window.end_time),
-        contracts.ENV_CUSTOMERS: customer,
-    }
+def _reindex_env(mode: str) -> Callable[[Window, str], Mapping[str, str]]:
+    def env(window: Window, customer: str) -> Mapping[str, str]:
+        return {
+            contracts.ENV_MODE: mode,
+            contracts.ENV_START: rfc3339(window.start_time),
+            contracts.ENV_END: rfc3339(window.end_time),
+            contracts.ENV_CUSTOMERS: customer,
+        }
+
+    return env
 
 
 _BY_CONVERSATION = "conversation_id != ''"
@@ -71,6 +84,7 @@ _KEY = ("customer_id", "profile_id", "toDate(conversation_start_time)")
 
 CONVERSATIONS = Dataset(
     name="conversations",
+    unit="conversations",
     description="Conversations, their scorecards and scores, by the day on which the conversation started.",
     cronjob="cron-batch-reindex-conversations",
     workflow_type="ReindexConversations",
@@ -126,7 +140,24 @@ CONVERSATIONS = Dataset(
             },
         ),
     ),
-    env=_reindex_env,
+    env=_reindex_env("conversation"),
 )
 
-DATASETS: Mapping[str, Dataset] = {d.name: d for d in (CONVERSATIONS,)}
+PROCESS_SCORECARDS = Dataset(
+    name="process_scorecards",
+    unit="process scorecards",
+    description="Scorecards that hang on no conversation (templates of type 2) and their scores, by the day of their time.",
+    cronjob="cron-batch-reindex-conversations",
+    workflow_type="ReindexProcessScorecards",
+    workflow_prefix="reindexprocessscorecards",
+    sources=(
+        "director.scorecards",
+        "director.scorecard_template_revisions",
+        "director.historic_scorecard_scores",
+    ),
+    # The same tables, told apart by nothing but this predicate: neither dataset's delete touches a row of the other.
+    targets=tuple(replace(t, only="conversation_id = ''") for t in CONVERSATIONS.targets if t.table != "conversation"),
+    env=_reindex_env("process"),
+)
+
+DATASETS: Mapping[str, Dataset] = {d.name: d for d in (CONVERSATIONS, PROCESS_SCORECARDS)}

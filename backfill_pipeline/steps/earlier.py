@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 from backfill_pipeline.clients.temporal import Found
 from backfill_pipeline.domain import naming
-from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Attempt, Claim
@@ -76,7 +75,7 @@ def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]
 def _wait_for_zombie(systems: Systems, found: Found) -> None:
     if not found.closed_at:
         return
-    safe = found.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
+    safe = found.closed_at + timedelta(seconds=found.input.heartbeat_seconds)
     left = (safe - datetime.now(UTC)).total_seconds()
     if left > 0 and _left_an_activity(systems, found):
         systems.log(

@@ -56,7 +56,7 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
 
 def _until_over(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     end = systems.clock() + systems.limits.follow_deadline_seconds
-    progress = ProgressLog(systems.log, systems.clock)
+    progress = ProgressLog(systems.log, systems.clock, DATASETS[inspection.attempt.dataset].unit)
     while not _looked(systems, inspection, launched, watched):
         progress.tell(watched.statuses.values())
         if systems.clock() > end:

@@ -35,7 +35,7 @@ def inspect(
     attempt, schemas = _claimed(systems, claim)
     with holding(systems, attempt, "inspect", launched_by):
         end_earlier_attempts(systems, claim)
-        signals, uncovered = _gathered(systems, attempt, schemas)
+        signals = _gathered(systems, attempt, schemas)
         _refuse(claim, refusals(signals, limits))
         assert signals.source is not None
         assert signals.target is not None
@@ -46,7 +46,6 @@ def inspect(
             approved=tuple(sorted(approved)),
             source=together(signals.source),
             target=together(signals.target),
-            uncovered=uncovered,
             seconds=time.monotonic() - started,
         )
 
@@ -103,26 +102,22 @@ def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema
         raise
 
 
-def _gathered(
-    systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]
-) -> tuple[Signals, Mapping[str, int]]:
+def _gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]) -> Signals:
     dataset, columns = DATASETS[attempt.dataset], columns_of(schemas)
     who = (dataset, attempt.customer, attempt.profiles, attempt.window)
-    source, uncovered = source_sums(systems.postgres, *who, columns, fingerprints=False)
-    signals = Signals(
+    return Signals(
         dataset=dataset,
         customer=attempt.customer,
         profiles=attempt.profiles,
         window=attempt.window,
         today=systems.today(),
-        source=source,
+        source=source_sums(systems.postgres, *who, columns, fingerprints=False),
         target=target_sums(systems.clickhouse, *who, columns, fingerprints=False),
         schemas=schemas,
         future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt)),
         queued_blocks=queued_blocks(systems.clickhouse, dataset),
         dead_shards=dead_shards(systems.clickhouse),
     )
-    return signals, uncovered
 
 
 def _refuse(claim: Claim, reasons: Sequence[str]) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import date
 
+from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict, judge_days, together
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.steps.records import Verification
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.target import target_sums
@@ -23,21 +25,28 @@ def verify(systems: Systems, dataset_name: str, customer: str, profiles: Sequenc
         PipelineError: a side can't be read; unknown is never taken for zero.
     """
     first = _read(systems, dataset_name, customer, profiles, window)
-    different = [d.day for d in first.days if d.verdict is Verdict.DIFFERENT]
-    again = {d.day: d for w in windows_of(different) for d in _read(systems, dataset_name, customer, profiles, w).days}
-    return Verification(tuple(_newest(d, again) for d in first.days), first.uncovered)
+    different = [d.day for d in first if d.verdict is Verdict.DIFFERENT]
+    again = {d.day: d for w in windows_of(different) for d in _read(systems, dataset_name, customer, profiles, w)}
+    return Verification(tuple(_newest(d, again) for d in first), find_coverage(systems, customer, profiles, window))
 
 
 def _newest(day: DayVerdict, again: dict[date, DayVerdict]) -> DayVerdict:
     return again.get(day.day, day)
 
 
-def _read(systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window) -> Verification:
+def _read(
+    systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window
+) -> tuple[DayVerdict, ...]:
     dataset = DATASETS[dataset_name]
     columns = columns_of(systems.clickhouse.schemas([t.table for t in dataset.targets]))
-    source, uncovered = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
+    source = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
     target = target_sums(systems.clickhouse, dataset, customer, profiles, window, columns)
-    return Verification(judge_days(window.days, together(source), together(target)), uncovered)
+    return judge_days(window.days, together(source), together(target))
+
+
+def find_coverage(systems: Systems, customer: str, profiles: Sequence[str], window: Window) -> Coverage:
+    """What handles the customer's rows of the window, and which no configured dataset does."""
+    return coverage(systems.postgres, systems.datasets, customer, profiles, window)
 
 
 def find_doubled(

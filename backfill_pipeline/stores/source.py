@@ -32,8 +32,8 @@ def source_sums(
     columns: Mapping[str, Mapping[str, str]],
     *,
     fingerprints: bool = True,
-) -> tuple[Mapping[str, Sums], Mapping[str, int]]:
-    """Rows and fingerprints per profile, day and table, and the customer's rows that no window covers, by class.
+) -> Mapping[str, Sums]:
+    """Rows and fingerprints per profile, day and table.
 
     Args:
         columns: per target table the columns that the server has; only these can be compared.
@@ -48,8 +48,7 @@ def source_sums(
             t.table: _per_day(connection, dataset, t, _fingerprint(t, columns, fingerprints), values)
             for t in dataset.targets
         }
-        uncovered = _uncovered(connection, dataset, values)
-    return by_profile(per_table, profiles, window.days), uncovered
+    return by_profile(per_table, profiles, window.days)
 
 
 def _per_day(
@@ -58,7 +57,7 @@ def _per_day(
     sql = _PER_DAY.format(
         day=target.day_column,
         fingerprint=fingerprint,
-        rows=_statement(f"{dataset.name}_{target.table}"),
+        rows=statement(f"{dataset.name}_{target.table}"),
     )
     rows = connection.execute(sql, values).fetchall()
     return {(profile, day): TableSum(count, int(fingerprint)) for profile, day, count, fingerprint in rows}
@@ -68,12 +67,7 @@ def _fingerprint(target: Target, columns: Mapping[str, Mapping[str, str]], is_wa
     return postgres_fingerprint(compared(target, columns[target.table])) if is_wanted else "0"
 
 
-def _uncovered(connection: Connection[Any], dataset: Dataset, values: Mapping[str, Any]) -> Mapping[str, int]:
-    rows = connection.execute(_statement(f"{dataset.name}_uncovered"), values).fetchall()
-    return {name: count for name, count in rows if count}
-
-
-def _statement(name: str) -> str:
+def statement(name: str) -> str:
     """A file of the folder; `{other}` in it stands for another one."""
     text = resources.files("backfill_pipeline.stores.sql.verify").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    return re.sub(r"\{(\w+)\}", lambda found: _statement(found[1]), text)
+    return re.sub(r"\{(\w+)\}", lambda found: statement(found[1]), text)

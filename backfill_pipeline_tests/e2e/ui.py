@@ -29,8 +29,8 @@ def eventually(what: str, ask: Callable[[], T | None], *, seconds: float = DEADL
     return answer
 
 
-def key(cluster: str, customer: str) -> tuple[str, str, str]:
-    return ("conversations", cluster, customer)
+def key(cluster: str, customer: str, dataset: str = "conversations") -> tuple[str, str, str]:
+    return (dataset, cluster, customer)
 
 
 @dataclass(frozen=True)

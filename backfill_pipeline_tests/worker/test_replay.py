@@ -20,7 +20,8 @@ from temporalio.worker import Replayer, Worker
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import REINDEX_QUEUE, ReindexInput
 from backfill_pipeline.worker.main import WORKFLOWS
-from backfill_pipeline.worker.workflows.reindex_conversations import TRANSFER, ReindexConversations, ReindexResult
+from backfill_pipeline.worker.workflows import reindex_conversations, reindex_process_scorecards
+from backfill_pipeline.worker.workflows.transferring import ReindexResult
 
 FOLDER = Path(__file__).parent / "histories"
 HISTORIES = sorted(FOLDER.glob("*/*.json"))
@@ -40,14 +41,13 @@ def test_t9_no_registered_workflow_is_without_a_recorded_history(workflow: type)
 
 def test_t9_a_change_of_the_workflow_is_found_by_the_replay() -> None:
     """The guard itself: a history with another activity in it does not replay."""
-    (path,) = (p for p in HISTORIES if p.stem == "completed")
-    other = path.read_text(encoding="utf-8").replace(TRANSFER, "another_activity")
+    path = next(p for p in HISTORIES if p.stem == "completed")
+    other = path.read_text(encoding="utf-8").replace("transfer_", "another_")
     history = WorkflowHistory.from_json("reindexconversations-other", other)
     with pytest.raises(Exception, match=r"[Nn]ondeterminism|does not match"):
         asyncio.run(Replayer(workflows=WORKFLOWS).replay_workflow(history))
 
 
-@activity.defn(name=TRANSFER)
 async def behaves_as_its_customer_is_called(reindex: ReindexInput) -> ReindexResult:
     activity.heartbeat("begun")
     if reindex.customer_id == "failed":
@@ -61,25 +61,28 @@ async def behaves_as_its_customer_is_called(reindex: ReindexInput) -> ReindexRes
 
 
 @pytest.mark.skipif("BACKFILL_RECORD_HISTORIES" not in os.environ, reason="records histories on request only")
-def test_record_histories_that_are_not_there_yet(temporal: TemporalAddress) -> None:
-    folder = FOLDER / ReindexConversations.__name__
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.__name__)
+def test_record_histories_that_are_not_there_yet(temporal: TemporalAddress, workflow: Any) -> None:
+    folder = FOLDER / workflow.__name__
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("completed", "failed", "retried", "cancelled"):
         path = folder / f"{name}.json"
         if not path.exists():
-            path.write_text(json.dumps(asyncio.run(_recorded(temporal, name)), indent=1) + "\n", encoding="utf-8")
+            recorded = asyncio.run(_recorded(temporal, workflow, name))
+            path.write_text(json.dumps(recorded, indent=1) + "\n", encoding="utf-8")
 
 
-async def _recorded(temporal: TemporalAddress, name: str) -> Any:
+async def _recorded(temporal: TemporalAddress, workflow: Any, name: str) -> Any:
     client = await Client.connect(temporal.address, namespace=temporal.namespace)
     reindex = ReindexInput(name, "default", "2026-01-15T00:00:00Z", "2026-01-16T00:00:00Z")
     with ThreadPoolExecutor() as pool:
-        activities = [behaves_as_its_customer_is_called]
+        names = (reindex_conversations.TRANSFER, reindex_process_scorecards.TRANSFER)
+        activities = [activity.defn(name=n)(_copied(behaves_as_its_customer_is_called)) for n in names]
         async with Worker(
             client, task_queue=REINDEX_QUEUE, workflows=WORKFLOWS, activities=activities, activity_executor=pool
         ):
             handle = await client.start_workflow(
-                ReindexConversations.run, reindex, id=f"reindexconversations-{name}", task_queue=REINDEX_QUEUE
+                workflow.run, reindex, id=f"{workflow.__name__.lower()}-{name}", task_queue=REINDEX_QUEUE
             )
             if name == "cancelled":
                 await asyncio.sleep(2)
@@ -89,6 +92,15 @@ async def _recorded(temporal: TemporalAddress, name: str) -> Any:
             except WorkflowFailureError:
                 assert name in {"failed", "cancelled"}
             return _without_machine(json.loads((await handle.fetch_history()).to_json()))
+
+
+def _copied(function: Any) -> Any:
+    """A function of its own, as a definition marks the function itself."""
+
+    async def copy(reindex: ReindexInput) -> ReindexResult:
+        return await function(reindex)  # type: ignore[no-any-return]
+
+    return copy
 
 
 def _without_machine(tree: Any) -> Any:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 FILE_NAME = "planted.json"
 
+DatasetName = Literal["conversations", "process_scorecards"]
 Kind = Literal["missing", "gone", "stale", "doubled", "appeal"]
 TableName = Literal["conversation", "scorecard", "score"]
 RowId = tuple[str, ...]
@@ -30,7 +31,7 @@ class Record(BaseModel):
 
 
 class Defect(Record):
-    """Rows of one table that one defect has hit.
+    """Rows of one table and dataset that one defect has hit.
 
     day: the UTC day to which the rows belong by PostgreSQL (for `gone`: belonged).
     shard: where the bad row lies, or for `missing` where it should lie (0-based).
@@ -43,6 +44,7 @@ class Defect(Record):
     customer: str
     profile: str
     day: date
+    dataset: DatasetName
     table: TableName
     ids: list[RowId]
     shard: int
@@ -79,13 +81,23 @@ class Planted(Record):
     source_rows: dict[str, int]
     target_rows: dict[str, int]
 
-    def ids(self, kind: Kind, table: TableName, cluster: str, customer: str, day: date | None = None) -> set[RowId]:
-        """Ids of one kind of defect of a customer, over all its profiles; of one day, or of all."""
-        return {i for d in self.of(cluster, customer) if (d.kind, d.table) == (kind, table) for i in d.ids
-                if day in (None, d.day)}  # fmt: skip
+    def ids(
+        self,
+        kind: Kind,
+        table: TableName,
+        cluster: str,
+        customer: str,
+        day: date | None = None,
+        dataset: DatasetName = "conversations",
+    ) -> set[RowId]:
+        """Ids of one kind of defect of a customer's dataset, over all its profiles; of one day, or of all."""
+        wanted = (dataset, kind, table)
+        found = (d for d in self.of(cluster, customer) if (d.dataset, d.kind, d.table) == wanted)
+        return {i for d in found if day in (None, d.day) for i in d.ids}
 
     def wrong_shard_ids(self, table: TableName, cluster: str, customer: str) -> set[RowId]:
-        doubles = (d for d in self.of(cluster, customer) if (d.kind, d.table) == ("doubled", table))
+        wanted = ("conversations", "doubled", table)
+        doubles = (d for d in self.of(cluster, customer) if (d.dataset, d.kind, d.table) == wanted)
         return {i for d in doubles if d.other_day is None for i in d.ids}
 
     def of(self, cluster: str, customer: str) -> Iterator[Defect]:

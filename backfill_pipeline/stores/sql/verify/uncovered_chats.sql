@@ -1,4 +1,4 @@
--- Rows of the customer that belong to no day of any window, by class. They are reported, never dropped in silence.
+-- Conversations of the customer that belong to no day of any window, by class.
 SELECT 'conversation without a usable started_at' AS class, count(*) AS rows
 FROM app.chats AS c
 WHERE c.customer_id = %(customer)s AND NOT c.is_dev_user AND c.conversation_id <> ''
@@ -9,9 +9,3 @@ SELECT 'conversation of a profile that the configuration does not name', count(*
 FROM app.chats AS c
 WHERE c.customer_id = %(customer)s AND NOT c.profile_id = ANY (%(profiles)s)
   AND NOT c.is_dev_user AND c.conversation_id <> ''
-UNION ALL
-SELECT 'scorecard of a conversation that app.chats does not have', count(*)
-FROM director.scorecards AS s
-WHERE s.customer_id = %(customer)s AND s.scorecard_type IS NULL AND s.conversation_id <> ''
-  AND NOT EXISTS (SELECT FROM app.chats AS c WHERE (c.customer_id, c.profile_id, c.conversation_id)
-                  = (s.customer_id, s.profile_id, s.conversation_id))
