@@ -11,7 +11,9 @@ from backfill_pipeline.steps.records import Verification
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.source import source_sums
-from backfill_pipeline.stores.target import target_sums
+from backfill_pipeline.stores.target import foreign_rows, target_sums
+
+FOREIGN = "target row of a profile that the configuration does not name"
 
 
 def verify(systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window) -> Verification:
@@ -37,7 +39,9 @@ def _read(systems: Systems, dataset_name: str, customer: str, profiles: Sequence
     columns = columns_of(systems.clickhouse.schemas([t.table for t in dataset.targets]))
     source, uncovered = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
     target = target_sums(systems.clickhouse, dataset, customer, profiles, window, columns)
-    return Verification(judge_days(window.days, together(source), together(target)), uncovered)
+    foreign = foreign_rows(systems.clickhouse, dataset, customer, profiles)
+    classes = {f"{FOREIGN} in {t}": rows for t, rows in foreign.items()}
+    return Verification(judge_days(window.days, together(source), together(target)), {**uncovered, **classes})
 
 
 def find_doubled(

@@ -1,4 +1,4 @@
--- Rows of the target `conversation`. A time that ClickHouse or Arrow can't hold (infinite, before 1900, from 2299) is NULL.
+-- Rows of the target `conversation`. A time that ClickHouse or Arrow can't hold (infinite, before 1900, from 2300) is NULL.
 WITH members AS ({members})
 SELECT
     conversation_id,
