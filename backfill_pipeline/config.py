@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import ID_FORM, check_id
+from backfill_pipeline.older_form import from_older_form
 from backfill_pipeline.strict_yaml import Place, StrictLoader, said_of
 
 ENV_CONFIG = "BACKFILL_CONFIG"
@@ -72,23 +73,28 @@ class Secret(Model):
             yield "password_file", f"{file} is no file that can be read"
 
 
+Host = Annotated[str, Field(pattern=r"^[^@\s]+$")]  # no `user:password@` that would be printed
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+Seconds = Annotated[int, Field(gt=0)]
+
+
 class PostgresAddress(Secret):
     """One PostgreSQL database; `host` may be a socket's directory."""
 
-    host: str
+    host: Host
     port: int = Field(5432, ge=1, le=65535)
-    database: str
+    database: Name
     user: str = "postgres"
     sslmode: str = "prefer"
-    connect_timeout_seconds: int = 10
-    statement_timeout_seconds: int = 600
+    connect_timeout_seconds: Seconds = 10
+    statement_timeout_seconds: Seconds = 600
 
     def __str__(self) -> str:
         return f"postgresql://{self.host}:{self.port}/{self.database}"
 
 
 class Replica(Model):
-    host: str
+    host: Host
     port: int = Field(8123, ge=1, le=65535)
 
     def __str__(self) -> str:
@@ -103,12 +109,12 @@ class ClickHouseAddress(Secret):
     """A cluster of shards, each with its replicas' HTTP addresses, in the order of `system.clusters`."""
 
     shards: list[Shard] = Field(min_length=1)
-    database: str = "default"
-    cluster: str = Field("conversations", description="name in system.clusters")
+    database: Name = "default"
+    cluster: Name = Field("conversations", description="name in system.clusters")
     user: str = "default"
     secure: bool = False
-    connect_timeout_seconds: int = 10
-    query_timeout_seconds: int = 600
+    connect_timeout_seconds: Seconds = 10
+    query_timeout_seconds: Seconds = 600
     delete: Literal["lightweight", "alter"] = "lightweight"
     row_version: Literal["marker"] = Field("marker", description="what workers write; other workers' ways are to come")
     known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")
@@ -156,6 +162,15 @@ class Verification(Model):
 
     cron: str = Field("0 6 * * *", pattern=r"^([\d*/,-]+ ){4}[\dA-Za-z*/,-]+$", description="five fields, in UTC")
     days: int = Field(7, ge=1, le=366, description="up to yesterday")
+
+    @field_validator("cron")
+    @classmethod
+    def _is_a_time(cls, cron: str) -> str:
+        fields = zip(cron.split(" "), (59, 23, 31, 12, 7), strict=True)
+        above = [f"{n} (at most {most})" for field, most in fields for n in re.findall(r"\d+", field) if int(n) > most]
+        if above:
+            raise ValueError(f"no time of a day has {', '.join(above)}")
+        return cron
 
 
 class Customer(Model):
@@ -243,7 +258,7 @@ def load(path: str | Path, *, need_secrets: bool = True) -> Config:
     text = _read(path)
     tree = _parsed(path, text)
     try:
-        config = Config.model_validate(_from_older_form(tree))
+        config = Config.model_validate(from_older_form(tree))
     except ValidationError as error:
         raise _all_named(path, text, error) from None
     if need_secrets:
@@ -322,32 +337,6 @@ def _unreadable(where: str, why: str) -> ConfigError:
     return ConfigError(
         "The configuration can't be read", where=where, why=why, next_step="correct the file; see config.example.yaml"
     )
-
-
-def _from_older_form(tree: dict[str, Any]) -> dict[str, Any]:
-    """Customers with a single `profile` become customers with profiles; the same id again adds a profile."""
-    clusters = tree.get("clusters")
-    if not isinstance(clusters, list):
-        return tree
-    return {**tree, "clusters": [_cluster_of(c) for c in clusters]}
-
-
-def _cluster_of(cluster: Any) -> Any:
-    customers = cluster.get("customers") if isinstance(cluster, dict) else None
-    if not isinstance(customers, list) or not all(
-        isinstance(c, dict) and set(c) == {"id", "profile"} for c in customers
-    ):
-        return cluster
-    if not all(_is_id(value) for c in customers for value in c.values()):  # unmerged, a mistake keeps its place
-        return {**cluster, "customers": [{"id": c["id"], "profiles": [c["profile"]]} for c in customers]}
-    profiles: dict[str, list[str]] = {}
-    for customer in customers:
-        profiles.setdefault(customer["id"], []).append(customer["profile"])
-    return {**cluster, "customers": [{"id": i, "profiles": p} for i, p in profiles.items()]}
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(ID_FORM, value) is not None
 
 
 def _refuse_twice(names: list[str], what: str) -> None:

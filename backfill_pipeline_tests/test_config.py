@@ -75,6 +75,7 @@ def test_a_good_file_loads(written: Written) -> None:
         ("limits:", "1: x\nlimits:", 1, "[1]", "Keys should be strings"),
         ("limits:", "datasets: []\nlimits:", 1, "datasets", "at least 1 item"),
         ("limits:", "verification: {cron: every day}\nlimits:", 1, "verification.cron", "should match pattern"),
+        ("limits:", "verification: {cron: 99 99 * * *}\nlimits:", 1, "verification.cron", "99 (at most 23)"),
         ("name: north", "name: '..'", 4, "clusters[0].name", "expected an id of the form"),
         ("name: north", "name: north\n    postgres: {host: h, database: d, port: 70000}", 5, "clusters[0].postgres.port", "655"),
         ("id: acme-east", "id: acme-east\n        owner: bob", 9, "clusters[0].customers[1].owner", "should match pattern"),

@@ -29,7 +29,7 @@ def main() -> None:
         for cluster in config.clusters:
             for customer in cluster.customers:
                 table.add_row(*row(instance, config, cluster.name, customer.id))
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 def row(instance: dg.DagsterInstance, config: Config, cluster: str, customer: str) -> list[str]:

@@ -60,7 +60,7 @@ def browser() -> Iterator[Page]:
 def take(page: Page, url: str, picture: Path) -> None:
     page.goto(url)
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(4000)  # its graphs are laid out after the last answer
+    page.wait_for_timeout(8000)  # its graphs are laid out after the last answer
     page.screenshot(path=picture)
     print(picture)
 

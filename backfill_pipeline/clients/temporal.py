@@ -69,11 +69,15 @@ class Temporal:
 
     def __init__(self, address: TemporalAddress) -> None:
         self._address = address
-        self._runner = asyncio.Runner()
+        # No asyncio.Runner: it turns Ctrl-C into a cancelled call, which then looks like a Temporal that is away.
+        self._loop = asyncio.new_event_loop()
         self._client: Client | None = None
 
     def close(self) -> None:
-        self._runner.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
 
     def check(self) -> None:
         """Return if Temporal answers and the namespace exists.
@@ -133,7 +137,7 @@ class Temporal:
             return await asyncio.wait_for(work, CALL_TIMEOUT.total_seconds() * 2)
 
         try:
-            return self._runner.run(bounded())
+            return self._loop.run_until_complete(bounded())
         except (RPCError, RuntimeError, TimeoutError, OSError) as error:
             raise self._translated(error) from error
 

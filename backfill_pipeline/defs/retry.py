@@ -15,6 +15,7 @@ from backfill_pipeline.config import Config, Limits
 from backfill_pipeline.defs.assets import Built
 from backfill_pipeline.defs.ops import LAUNCHED_BY_TAG
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import APPROVED_TAG
 from backfill_pipeline.domain.windows import from_inclusive_days, parse_day, windows_of
 
@@ -85,10 +86,14 @@ def _newest(records: Sequence[dg.RunRecord], keys: set[dg.AssetKey]) -> Mapping[
 
 
 def _days(record: dg.RunRecord) -> Iterable[date]:
+    """The run's days; none for one whose tags name no range, as anybody may launch: it must not stop all others' retries."""
     tags = record.dagster_run.tags
     first = tags.get(RANGE_START) or tags.get("dagster/partition")
     last = tags.get(RANGE_END) or first
-    return from_inclusive_days(parse_day(first), parse_day(last)).days if first and last else ()
+    try:
+        return from_inclusive_days(parse_day(first), parse_day(last)).days if first and last else ()
+    except Refused:
+        return ()
 
 
 def _done(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, days: Sequence[date]) -> set[str]:

@@ -45,7 +45,7 @@ def approvals(tags: Mapping[str, str]) -> frozenset[Approval]:
     if unknown:
         raise Refused(
             "An approval that no guard knows",
-            where=f"run tags {', '.join(unknown)}",
+            where=f"run tags {', '.join(t for t in tags if t.removeprefix(_PREFIX) in unknown)}",
             why="each guard is approved by its own name",
             next_step=f"use some of {', '.join(a.tag for a in Approval)}",
         )

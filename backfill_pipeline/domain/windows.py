@@ -123,8 +123,15 @@ def parse_duration(text: str) -> timedelta:
 
 
 def parse_day(text: str) -> date:
-    """A partition key such as `2026-01-15`."""
-    return date.fromisoformat(text)
+    """A partition key such as `2026-01-15`.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Refused("Not a day", where=repr(text), why=str(error), next_step="write it as 2026-01-15") from None
 
 
 def rfc3339(moment: datetime) -> str:

@@ -149,7 +149,7 @@ class Stack:
                     progress("stopping")
                     self.stop()
         except KeyboardInterrupt:
-            progress("stopped; `start` goes on where it was")
+            progress("stopped; the next start goes on where this one was")
 
     def wait(self, seconds: float | None = None) -> None:
         """Returns after `seconds`; raises what ended the supervision, if anything did."""
@@ -261,7 +261,7 @@ def _already_running(folder: Path) -> AlreadyRunning:
         "The stack already runs",
         where=f"{folder}: {addresses}",
         why=f"another process holds it{pid}",
-        next_step="use these addresses, or end that process first (Ctrl-C in its terminal, or SIGTERM)",
+        next_step="use these addresses, or end it first (Ctrl-C in its terminal, or `backfill stop`)",
     )
     error.state = state
     return error

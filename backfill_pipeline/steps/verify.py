@@ -1,6 +1,8 @@
 """Do both sides agree? Counts and fingerprints of every day, read now, for the last step, the checks and the tables."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from backfill_pipeline.domain.coverage import Coverage
@@ -13,7 +15,9 @@ from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.source import source_sums
-from backfill_pipeline.stores.target import target_sums
+from backfill_pipeline.stores.target import foreign_rows, target_sums
+
+FOREIGN = "target row of a profile that the configuration does not name"
 
 
 def verify(systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window) -> Verification:
@@ -45,8 +49,13 @@ def _read(
 
 
 def find_coverage(systems: Systems, customer: str, profiles: Sequence[str], window: Window) -> Coverage:
-    """What handles the customer's rows of the window, and which no configured dataset does."""
-    return coverage(systems.postgres, systems.datasets, customer, profiles, window)
+    """What handles the customer's rows of the window, and which rows no configured dataset or profile does."""
+    found = coverage(systems.postgres, systems.datasets, customer, profiles, window)
+    foreign: Counter[str] = Counter()
+    for name in systems.datasets:
+        for table, rows in foreign_rows(systems.clickhouse, DATASETS[name], customer, profiles).items():
+            foreign[f"{FOREIGN} in {table}"] += rows
+    return replace(found, dayless={**found.dayless, **foreign})
 
 
 def find_doubled(

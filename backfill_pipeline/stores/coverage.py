@@ -19,5 +19,5 @@ def coverage(
     values = {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
     with postgres.snapshot() as connection:
         groups = tuple(Group(*row) for row in connection.execute(statement("coverage").encode(), values))
-        chats = connection.execute(statement("uncovered_chats").encode(), values).fetchall()
-    return Coverage(groups, {name: rows for name, rows in chats if rows}, tuple(configured))
+        dayless = connection.execute(statement("uncovered_dayless").encode(), values).fetchall()
+    return Coverage(groups, {name: rows for name, rows in dayless if rows}, tuple(configured))

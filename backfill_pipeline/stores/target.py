@@ -97,6 +97,15 @@ def _future_sql(target: Target) -> str:
     return _FUTURE.format(table=target.table, scope=window_scope(target), version=target.version)
 
 
+def foreign_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str, profiles: Sequence[str]) -> dict[str, int]:
+    """Per table the customer's rows of other profiles: no window counts or deletes them, and dashboards read them."""
+    values = {"customer": customer, "profiles": list(profiles)}
+    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND profile_id NOT IN {{profiles:Array(String)}}"
+    per_table = {t.table: f"{sql.format(t.table)} AND {t.only}" for t in dataset.targets}
+    found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
+    return {t: rows for t, rows in found.items() if rows}
+
+
 def queued_blocks(clickhouse: ClickHouse, dataset: Dataset) -> int:
     """Blocks that wait in the distribution queues of the dataset's `_d` tables (trap L0)."""
     tables = [f"{t.table}_d" for t in dataset.targets]

@@ -1,5 +1,9 @@
 """The Temporal client on the real dev server."""
 
+import asyncio
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
@@ -8,6 +12,7 @@ import pytest
 from temporalio import client
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.service import RPCError, RPCStatusCode
 
 from backfill_pipeline.clients.temporal import TIMED_OUT, Found, Temporal, WorkflowState, WorkflowStatus, _with_input
 from backfill_pipeline.config import TemporalAddress
@@ -276,6 +281,19 @@ def test_d8_a_cancel_reaches_the_workflow_and_is_harmless_when_repeated(temporal
         assert seen(temporal, running, WorkflowState.CANCELED).state is WorkflowState.CANCELED
         temporal.cancel(running)
     temporal.cancel("no-such-workflow")
+
+
+def test_d8_ctrl_c_in_the_middle_of_a_call_is_not_taken_for_a_temporal_that_is_away(temporal: Temporal) -> None:
+    async def call() -> None:
+        threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:  # as the SDK tells a cancelled call
+            raise RPCError("cancelled", RPCStatusCode.CANCELLED, b"") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        temporal._call(call())
+    temporal.check()
 
 
 def test_a_temporal_that_answers_passes_the_check(temporal: Temporal) -> None:

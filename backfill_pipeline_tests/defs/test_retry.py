@@ -9,7 +9,7 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from backfill_pipeline.config import Limits
-from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.retry import RETRY_TAG, Failed, _failed, _is_due, _requests
 from backfill_pipeline.domain.windows import Window
 
@@ -66,6 +66,17 @@ def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(
     run(instance, dg.DagsterRunStatus.FAILURE)
     run(instance, dg.DagsterRunStatus.CANCELED)
     assert found(instance) == []
+
+
+@pytest.mark.parametrize(
+    "tags", [{RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"}, {RANGE_START: "yesterday", RANGE_END: "2026-01-02"}]
+)
+def test_a_run_with_a_reversed_range_does_not_stop_the_retries_of_all_others(
+    instance: dg.DagsterInstance, tags: dict[str, str]
+) -> None:
+    failed = run(instance, dg.DagsterRunStatus.FAILURE)
+    run(instance, dg.DagsterRunStatus.FAILURE, **tags)
+    assert [f.run_id for f in found(instance)] == [failed]
 
 
 def test_another_customers_success_does_not_hide_a_failure(instance: dg.DagsterInstance) -> None:

@@ -11,7 +11,7 @@ from backfill_pipeline.domain.datasets import CONVERSATIONS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.schemas import schema_mistakes
 from backfill_pipeline.stores.clickhouse import CODES, ClickHouse, ShardStore, code_of, translate
-from backfill_pipeline.stores.target import dead_shards, future_rows
+from backfill_pipeline.stores.target import dead_shards, foreign_rows, future_rows
 from backfill_pipeline_tests.stores.claims import window
 from backfill_pipeline_tests.stores.rows import put
 
@@ -167,6 +167,15 @@ def test_rows_of_the_future_are_counted_on_every_shard_and_only_those_of_the_win
     soon = target.now() + timedelta(seconds=5)
     found = future_rows(target, CONVERSATIONS, "acme", ["default"], window(1, 4), above=soon)
     assert found == {"conversation": 2, "scorecard": 0, "score": 0}
+
+
+def test_rows_of_a_profile_that_nobody_configured_are_not_overlooked_for_ever(target: ClickHouse) -> None:
+    for shard in target.shards:
+        put(shard, profile_id="ghost")
+        put(shard)
+        put(shard, customer_id="acme-east", profile_id="ghost")
+    assert foreign_rows(target, CONVERSATIONS, "acme", ["default"]) == {"conversation": 2}
+    assert foreign_rows(target, CONVERSATIONS, "acme", ["default", "ghost"]) == {}
 
 
 def test_d2_the_client_is_the_kind_whose_broken_connection_is_thrown_away(target: ClickHouse) -> None:

@@ -247,10 +247,12 @@ def test_p6_rows_that_fit_no_day_are_counted_by_class_and_those_of_others_are_no
     assert dict(found.dayless) == {
         "conversation without a usable started_at": 3,
         "conversation of a profile that the configuration does not name": 1,
+        "scorecard of a profile that the configuration does not name": 1,
     }
     assert found.uncovered(DAYS.start) == {
         **found.dayless,
         "scorecard of a conversation that app.chats does not have": 2,
+        "scorecard of a conversation without a usable started_at": 1,
         "scorecard without a template revision and without a conversation": 1,
     }
     sums_of = together(source_sums(loaded[0], *WHO, columns))
@@ -267,5 +269,6 @@ INSERT INTO director.scorecards (customer_id, profile_id, scorecard_id, conversa
     template_revision, scorecard_type) VALUES
     ('acme', 'default', 'o1', 'nobody', 't', 1, NULL), ('acme', 'default', 'o2', 'u9', 't', 1, NULL),
     ('acme', 'default', 'o3', 'nobody', 't', 1, 2), ('acme', 'default', 'o4', '', 't', 1, NULL),
-    ('acme-east', 'default', 'o5', 'nobody', 't', 1, NULL)
+    ('acme-east', 'default', 'o5', 'nobody', 't', 1, NULL), ('acme', 'default', 'o6', 'u1', 't', 1, NULL),
+    ('acme', 'other', 'o7', 'u4', 't', 1, NULL), ('acme', 'default', 'o8', 'u5', 't', 1, NULL)
 """

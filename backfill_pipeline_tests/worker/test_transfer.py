@@ -106,7 +106,7 @@ def test_p7_the_first_instant_belongs_to_the_day_and_the_first_of_the_next_does_
     assert found == [("2026-01-15 00:00:00.000",), ("2026-01-15 23:59:59.999",)]
 
 
-@pytest.mark.parametrize("moment", ["infinity", "-infinity", "1899-12-31 23:59:59+00", "2299-01-01 00:00:00+00"])
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "1899-12-31 23:59:59+00", "2300-01-01 00:00:00+00"])
 def test_p7_a_time_that_the_target_cannot_hold_becomes_null_and_not_garbage(
     source: PostgresAddress, target: ClickHouse, moment: str
 ) -> None:
@@ -116,6 +116,22 @@ def test_p7_a_time_that_the_target_cannot_hold_becomes_null_and_not_garbage(
     loads.transfer(source, target).run()
     assert targets.rows(target, "SELECT conversation_end_time FROM conversation") == [(None,)]
     assert targets.rows(target, "SELECT submitted_at, scorecard_time FROM scorecard") == [(None, None)]
+
+
+@pytest.mark.parametrize("moment", ["1900-01-01 00:00:00.000", "1969-12-31 23:59:59.999", "2299-12-31 23:59:59.999"])
+def test_p7_the_first_and_the_last_time_that_the_target_holds_are_not_lost(
+    source: PostgresAddress, target: ClickHouse, moment: str
+) -> None:
+    people.fill(source, count=1)
+    execute(source, "UPDATE app.chats SET ended_at = %(at)s", at=f"{moment}999+00")
+    execute(
+        source, "UPDATE director.scorecards SET submitted_at = %(at)s, scorecard_time = %(at)s", at=f"{moment}999+00"
+    )
+    loads.transfer(source, target).run()
+    assert targets.rows(target, "SELECT toString(conversation_end_time) FROM conversation") == [(moment,)]
+    assert targets.rows(target, "SELECT toString(submitted_at), toString(scorecard_time) FROM scorecard") == [
+        (moment,) * 2
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -29,6 +31,9 @@ class QueryEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         decode = decoder(headers.get("content-encoding", ""))
+        if "origin" in headers:  # only a browser's page sends it, and none of ours asks here
+            await PlainTextResponse("Not for pages\n", 403)(scope, receive, send)
+            return
         if scope["method"] not in ("GET", "POST") or decode is None:
             await PlainTextResponse("Not supported\n", 501)(scope, receive, send)
             return
@@ -60,9 +65,11 @@ async def _ok(request: Request) -> PlainTextResponse:
 def build_app(runner: Runner) -> Starlette:
     """The ASGI application over one engine."""
     return Starlette(
+        # A page of another site, open in a browser on this machine, must not get an answer (DNS rebinding).
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "::1"])],
         routes=[
             Route("/ping", _ok, methods=["GET", "HEAD"]),
             Route("/replicas_status", _ok, methods=["GET", "HEAD"]),
             Route("/", QueryEndpoint(runner)),
-        ]
+        ],
     )

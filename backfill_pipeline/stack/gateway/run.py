@@ -13,6 +13,7 @@ from backfill_pipeline.stack.gateway.engine import Connection, Engine, engine_er
 from backfill_pipeline.stack.gateway.errors import ClientGone, EngineError
 from backfill_pipeline.stack.gateway.exchange import Exchange
 from backfill_pipeline.stack.gateway.inserts import Inserts
+from backfill_pipeline.stack.gateway.outside import refuse_outside
 from backfill_pipeline.stack.gateway.refuse import refuse_nondeterministic
 from backfill_pipeline.stack.gateway.replicated import ReplicatedTables
 from backfill_pipeline.stack.gateway.reply import Reply
@@ -77,9 +78,12 @@ class Runner:
                 return _readable(ask, statement_of(text, ask.default_format))
 
     def _run(self, ask: Ask, statement: Statement, exchange: Exchange, reply: Reply) -> None:
+        refuse_outside(statement.sql)
         with self._engine.connect(ask.database, ask.settings, ask.query_id) as connection:
             for table in ask.externals:
-                connection.run(f"CREATE TEMPORARY TABLE {quoted_name(table.name)} ({table.structure})")
+                create = f"CREATE TEMPORARY TABLE {quoted_name(table.name)} ({table.structure})"
+                refuse_outside(create.encode())
+                connection.run(create)
                 into = f"INSERT INTO {quoted_name(table.name)}".encode()
                 self._inserts.run(connection, ask.query_id, into, table.fmt, iter([table.data]))
             if statement.kind is Kind.INSERT:

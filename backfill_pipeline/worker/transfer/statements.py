@@ -14,7 +14,7 @@ from backfill_pipeline.worker.transfer.recipes import Recipe
 from backfill_pipeline.worker.transfer.slices import Request, Slice
 
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC)  # DateTime64's first year
-NEWEST = datetime(2299, 1, 1, tzinfo=UTC)  # and the last that it holds wholly, exclusive
+NEWEST = datetime(2300, 1, 1, tzinfo=UTC)  # behind its last
 _FOLDER = resources.files("backfill_pipeline.stores.sql.transfer")
 
 

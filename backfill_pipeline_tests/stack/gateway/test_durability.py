@@ -71,7 +71,7 @@ def test_a_stop_is_clean_and_within_five_seconds_whatever_still_runs(own_gateway
     own_gateway.client().command(TABLE)
     for sql in ("SELECT number FROM numbers(100000000000)", "SELECT sleepEachRow(3) FROM numbers(100)"):
         hanging = socket.create_connection(("127.0.0.1", own_gateway.port))
-        hanging.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sql)}\r\n\r\n{sql}".encode())
+        hanging.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sql)}\r\n\r\n{sql}".encode())
     time.sleep(0.5)
     began = time.monotonic()
     assert own_gateway.stop() == 0

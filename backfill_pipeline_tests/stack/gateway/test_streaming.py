@@ -34,7 +34,7 @@ def send(gateway: Gateway, sql: str, **params: str) -> socket.socket:
     """A client that is free to go away."""
     client = socket.create_connection(("127.0.0.1", gateway.port))
     address = "&".join(f"{name}={value}" for name, value in params.items())
-    head = f"POST /?{address} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sql)}\r\n\r\n"
+    head = f"POST /?{address} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(sql)}\r\n\r\n"
     client.sendall((head + sql).encode())
     return client
 
@@ -86,7 +86,7 @@ def test_a_client_that_goes_away_in_mid_insert_leaves_no_row_that_it_did_not_sen
     client.command("CREATE TABLE t (id UInt64) ENGINE = MergeTree ORDER BY id")
     address = f"/?database={client.database}&query=INSERT%20INTO%20t%20FORMAT%20TSV"
     gone = socket.create_connection(("127.0.0.1", gateway.port))
-    gone.sendall(f"POST {address} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n1\n2\n12".encode())
+    gone.sendall(f"POST {address} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n1\n2\n12".encode())
     wait_until(lambda: running(client, "INSERT INTO t") == 1)
     gone.close()
     wait_until(lambda: running(client, "INSERT INTO t") == 0)

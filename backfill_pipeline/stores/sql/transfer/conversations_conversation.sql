@@ -1,5 +1,5 @@
 -- Rows of the target `conversation`. Should two chats share one, the chat that changed last stands for it: the target holds
--- one row per conversation. A time that ClickHouse or Arrow can't hold (infinite, before 1900, from 2299) is NULL.
+-- one row per conversation. A time that ClickHouse or Arrow can't hold (infinite, before 1900, from 2300) is NULL.
 WITH members AS (
     SELECT DISTINCT ON (conversation_id) conversation_id, chat_id, agent_user_id, started_at, ended_at
     {belongs}

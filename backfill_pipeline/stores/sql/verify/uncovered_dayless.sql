@@ -1,4 +1,4 @@
--- Conversations of the customer that belong to no day of any window, by class.
+-- Conversations and scorecards of the customer that belong to no day of any window, by class.
 SELECT 'conversation without a usable started_at' AS class, count(*) AS rows
 FROM app.chats AS c
 WHERE c.customer_id = %(customer)s AND NOT c.is_dev_user AND c.conversation_id <> ''
@@ -9,3 +9,7 @@ SELECT 'conversation of a profile that the configuration does not name', count(*
 FROM app.chats AS c
 WHERE c.customer_id = %(customer)s AND NOT c.profile_id = ANY (%(profiles)s)
   AND NOT c.is_dev_user AND c.conversation_id <> ''
+UNION ALL
+SELECT 'scorecard of a profile that the configuration does not name', count(*)
+FROM director.scorecards AS s
+WHERE s.customer_id = %(customer)s AND NOT s.profile_id = ANY (%(profiles)s) AND s.scorecard_type IS NULL
