@@ -56,7 +56,7 @@ def _pools_of(repository: dg.RepositoryDefinition, of: AssetId) -> set[str]:
     return {op.pool for op in asset.node_def.iterate_op_defs() if op.pool}  # type: ignore[attr-defined]
 
 
-def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repository: dg.RepositoryDefinition) -> None:
+def test_every_asset_has_its_gate_its_sources_all_checks_and_an_owner(repository: dg.RepositoryDefinition) -> None:
     graph = repository.asset_graph
     key = AssetId("conversations", "north-1", "acme-east").key
     parents = {k.to_user_string() for k in graph.get(key).parent_keys}
@@ -66,7 +66,7 @@ def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repositor
         "source/north-1/director/scorecards",
         "source/north-1/director/historic_scorecard_scores",
     }
-    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates"}
+    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates", "template_coverage"}
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
 

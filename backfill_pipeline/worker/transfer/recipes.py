@@ -26,7 +26,7 @@ class Parent:
 class Recipe:
     """key: the immutable id of the dataset's main table, by which its slices are cut.
 
-    The templates are `<dataset>_<name>.sql` of stores/sql/transfer, or `<name>.sql` where datasets share one.
+    The templates are `<name>_of_<dataset>.sql` of stores/sql/transfer, or `<name>.sql` where datasets share one.
     """
 
     dataset: Dataset

@@ -82,7 +82,7 @@ def _composed(recipe: Recipe, name: str, *, of: Request, **values: Composable) -
 @cache
 def _template(dataset: str, name: str) -> str:
     """A template without its comments: braces in prose would be taken for placeholders."""
-    own = _FOLDER.joinpath(f"{dataset}_{name}.sql")
+    own = _FOLDER.joinpath(f"{name}_of_{dataset}.sql")
     file = own if own.is_file() else _FOLDER.joinpath(f"{name}.sql")
     lines = file.read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))

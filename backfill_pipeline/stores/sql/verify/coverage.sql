@@ -24,13 +24,14 @@ FROM (
     FROM director.scorecards AS s
     WHERE s.customer_id = %(customer)s AND s.profile_id = ANY (%(profiles)s) AND s.scorecard_type IS NULL
       AND (s.scorecard_time IS NULL OR s.scorecard_time < '1900-01-01 00:00:00+00'
-           OR s.scorecard_time >= '2299-01-01 00:00:00+00')
+           OR s.scorecard_time >= '2300-01-01 00:00:00+00')
 ) AS cards
 LEFT JOIN director.scorecard_template_revisions AS r
        ON r.template_id = cards.template_id AND r.revision = cards.template_revision
 LEFT JOIN LATERAL (
     SELECT true AS is_there, bool_and(c.is_dev_user) AS is_dev_user,
-           bool_or(c.started_at >= '1900-01-01 00:00:00+00' AND c.started_at < '2299-01-01 00:00:00+00') AS is_usable
+           coalesce(bool_or(NOT c.is_dev_user AND c.started_at >= '1900-01-01 00:00:00+00'
+                            AND c.started_at < '2300-01-01 00:00:00+00'), false) AS is_usable
     FROM app.chats AS c
     WHERE c.customer_id = cards.customer_id AND c.profile_id = cards.profile_id
       AND c.conversation_id = cards.conversation_id
