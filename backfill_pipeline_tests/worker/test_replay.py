@@ -1,30 +1,23 @@
 """Trap T9: histories recorded from real executions, replayed by the workflows as they are now.
 
 A change that breaks them breaks executions in flight: keep the old path with `workflow.patched`, do not record anew.
-Only for a new workflow, or a path that had no history: BACKFILL_RECORD_HISTORIES=1 records what is not there yet.
+Only for a new workflow, or a path that had no history: `record_histories.py` records what is not there yet.
 """
 
 import asyncio
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from temporalio import activity
-from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
-from temporalio.exceptions import ApplicationError
-from temporalio.worker import Replayer, Worker
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
 
 from backfill_pipeline.config import TemporalAddress
-from backfill_pipeline.domain.contracts import REINDEX_QUEUE, ReindexInput
 from backfill_pipeline.worker.main import WORKFLOWS
-from backfill_pipeline.worker.workflows.reindex_conversations import TRANSFER, ReindexConversations, ReindexResult
+from backfill_pipeline.worker.workflows.reindex_conversations import TRANSFER
+from backfill_pipeline_tests.worker.record_histories import FOLDER, NAMES, recorded
 
-FOLDER = Path(__file__).parent / "histories"
 HISTORIES = sorted(FOLDER.glob("*/*.json"))
-_OF_THE_MACHINE = {"identity", "stackTrace", "workerControlTaskQueue", "sdkName", "binaryChecksum"}
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -47,54 +40,12 @@ def test_t9_a_change_of_the_workflow_is_found_by_the_replay() -> None:
         asyncio.run(Replayer(workflows=WORKFLOWS).replay_workflow(history))
 
 
-@activity.defn(name=TRANSFER)
-async def behaves_as_its_customer_is_called(reindex: ReindexInput) -> ReindexResult:
-    activity.heartbeat("begun")
-    if reindex.customer_id == "failed":
-        raise ApplicationError("no such column", type="missing")
-    if reindex.customer_id == "retried" and activity.info().attempt == 1:
-        raise ApplicationError("deadlock", type="retry")
-    while reindex.customer_id == "cancelled":
-        await asyncio.sleep(0.2)
-        activity.heartbeat("moved")
-    return ReindexResult(10, 10)
-
-
-@pytest.mark.skipif("BACKFILL_RECORD_HISTORIES" not in os.environ, reason="records histories on request only")
-def test_record_histories_that_are_not_there_yet(temporal: TemporalAddress) -> None:
-    folder = FOLDER / ReindexConversations.__name__
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("completed", "failed", "retried", "cancelled"):
-        path = folder / f"{name}.json"
-        if not path.exists():
-            path.write_text(json.dumps(asyncio.run(_recorded(temporal, name)), indent=1) + "\n", encoding="utf-8")
-
-
-async def _recorded(temporal: TemporalAddress, name: str) -> Any:
-    client = await Client.connect(temporal.address, namespace=temporal.namespace)
-    reindex = ReindexInput(name, "default", "2026-01-15T00:00:00Z", "2026-01-16T00:00:00Z")
-    with ThreadPoolExecutor() as pool:
-        activities = [behaves_as_its_customer_is_called]
-        async with Worker(
-            client, task_queue=REINDEX_QUEUE, workflows=WORKFLOWS, activities=activities, activity_executor=pool
-        ):
-            handle = await client.start_workflow(
-                ReindexConversations.run, reindex, id=f"reindexconversations-{name}", task_queue=REINDEX_QUEUE
-            )
-            if name == "cancelled":
-                await asyncio.sleep(2)
-                await handle.cancel()
-            try:
-                await handle.result()
-            except WorkflowFailureError:
-                assert name in {"failed", "cancelled"}
-            return _without_machine(json.loads((await handle.fetch_history()).to_json()))
-
-
-def _without_machine(tree: Any) -> Any:
-    """A history without names of hosts, processes and paths."""
-    if isinstance(tree, dict):
-        return {k: "" if k in _OF_THE_MACHINE else _without_machine(v) for k, v in tree.items()}
-    if isinstance(tree, list):
-        return [_without_machine(v) for v in tree]
-    return "" if isinstance(tree, str) and "@" in tree else tree  # sticky queues are called process@host
+@pytest.mark.parametrize("name", NAMES)
+def test_t9_what_would_be_recorded_today_replays_and_tells_nothing_of_the_machine(
+    temporal: TemporalAddress, name: str
+) -> None:
+    text = json.dumps(asyncio.run(recorded(temporal, name)))
+    assert "@" not in text
+    asyncio.run(Replayer(workflows=WORKFLOWS).replay_workflow(WorkflowHistory.from_json(name, text)))
+    kept = json.loads((FOLDER / "ReindexConversations" / f"{name}.json").read_text(encoding="utf-8"))
+    assert json.loads(text)["events"][-1]["eventType"] == kept["events"][-1]["eventType"]
