@@ -113,7 +113,7 @@ def gateway(folder: Path, shard: int = 1) -> Iterator[int]:
 def temporal_binary() -> str:
     found = shutil.which("temporal") or shutil.which("temporal", path=str(ROOT / ".local" / "bin"))
     if not found:
-        pytest.skip("no Temporal CLI on PATH or in .local/bin: `make stack` puts one there")
+        pytest.fail("no Temporal CLI on PATH or in .local/bin: `make setup` puts one there")
     return found
 
 
