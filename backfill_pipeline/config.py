@@ -149,6 +149,9 @@ class Limits(Model):
     job_deadline_seconds: float = Field(6 * 3600, gt=0)
     follow_deadline_seconds: float = Field(24 * 3600, gt=0)
     poll_seconds: float = Field(1.0, gt=0)
+    longest_conversation_hours: float = Field(
+        24, gt=0, le=24 * 366, description="labels look so far back for conversations that ended in a window"
+    )
     slice_conversations: int = Field(
         20_000, ge=1, description="conversations read at once, with all that hangs on them"
     )

@@ -147,8 +147,16 @@ def test_the_rule_about_secrets_sees_every_way_of_reading_one(source: str, key: 
 
 BY_ZONE = re.compile(r"\b(?:toDate(?:32|Time|Time32|Time64)?|parseDateTime\w*|toStartOf\w+|toYYYYMM(?:DD)?)\(")
 # Keys as domain.md gives them; their columns' types name UTC.
-KEYS = ("toDate(conversation_start_time)", "toYYYYMM(conversation_start_time)")
-MAY_HOLD_KEYS = ("backfill_pipeline/domain/datasets.py", "backfill_pipeline/stack/schema/target.sql")
+KEYS = (
+    "toDate(conversation_start_time)",
+    "toYYYYMM(conversation_start_time)",
+    "toYYYYMM(conversation_end_time)",
+    "toStartOfHour(conversation_end_time)",
+)
+MAY_HOLD_KEYS = (
+    "backfill_pipeline/domain/datasets.py",
+    *(f"backfill_pipeline/stack/schema/{n}.sql" for n in ("target", "labels_older", "labels_newer")),
+)
 
 
 def without_zone(text: str) -> Iterator[str]:

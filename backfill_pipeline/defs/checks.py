@@ -9,6 +9,7 @@ from backfill_pipeline.defs.evaluations import (
     Targets,
     coverage_evaluation,
     duplicates_evaluation,
+    findings_evaluation,
     newest_materializations,
     parity_evaluation,
 )
@@ -47,10 +48,26 @@ def _coverage(of: AssetId, profiles: Sequence[str], systems: Systems, window: Wi
     return [coverage_evaluation(of.key, d, coverage, targets) for d in window.days]
 
 
+def _one_to_one(
+    of: AssetId, profiles: Sequence[str], systems: Systems, window: Window, targets: Targets
+) -> Evaluations:
+    found = verify.find_unpaired(systems, of.dataset, of.customer, profiles, window)
+    return [findings_evaluation(of.key, Check.ONE_TO_ONE, d, found[d], targets) for d in window.days]
+
+
+def _active_days(
+    of: AssetId, profiles: Sequence[str], systems: Systems, window: Window, targets: Targets
+) -> Evaluations:
+    found = verify.find_active_days(systems, of.dataset, of.customer, profiles, window)
+    return [findings_evaluation(of.key, Check.ACTIVE_DAYS, d, found[d], targets) for d in window.days]
+
+
 EVALUATE: Mapping[Check, tuple[str, Evaluate]] = {
     Check.COUNT_PARITY: ("Same rows with the same contents on both sides.", _parity),
     Check.DUPLICATES: ("One row per id: after FINAL, over days, partitions, shards.", _duplicates),
     Check.TEMPLATE_COVERAGE: ("Every scorecard's template is handled by a configured dataset.", _coverage),
+    Check.ONE_TO_ONE: ("Every ended conversation has one row, and every row its conversation, by id.", _one_to_one),
+    Check.ACTIVE_DAYS: ("Every agent is active on the same days on both sides.", _active_days),
 }
 
 

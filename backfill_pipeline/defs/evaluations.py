@@ -5,7 +5,7 @@ as stale (dagster-facts, "Checks per partition"; pinned to dagster 1.13.27).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -15,6 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 
 from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.datasets import Check
+from backfill_pipeline.domain.findings import Finding
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict
 
 Targets = Mapping[str, Target]
@@ -84,6 +85,24 @@ def coverage_evaluation(
         metadata={
             "scorecards by dataset": dg.MetadataValue.json(dict(by_dataset)),
             "templates that nothing handles": dg.MetadataValue.json([str(g) for g in missing]),
+        },
+        target_materialization_data=(targets or {}).get(str(day)),
+    )
+
+
+def findings_evaluation(
+    key: dg.AssetKey, check: Check, day: date, findings: Sequence[Finding], targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=check.value,
+        partition=str(day),
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, findings)) or "nothing was found",
+        metadata={
+            "found": sum(f.rows for f in findings),
+            "sample": dg.MetadataValue.json([s for f in findings for s in f.sample]),
         },
         target_materialization_data=(targets or {}).get(str(day)),
     )

@@ -21,6 +21,13 @@ ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
 ENV_PROCESS_BATCH_SIZE = "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE"
 ENV_PROCESS_MAX_ATTEMPTS = "REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS"
 ENV_PROCESS_HEARTBEAT_TIMEOUT = "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT"
+ENV_LABEL_ENABLED = "ENABLE_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE"
+ENV_LABEL_START = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_START_AT_RANGE_START"
+ENV_LABEL_END = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_END"
+ENV_LABEL_BATCH_SIZE = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_BATCH_SIZE"
+ENV_LABEL_CUSTOMER = "FILTER_CUSTOMER_IN_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE"
+# Ours: without it the range's start bounds both ends of a conversation, and rows of earlier days are written again too.
+ENV_LABEL_END_FROM = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_START"
 
 _LINE = re.compile(
     r"Created reindex conversations job: "
@@ -52,6 +59,32 @@ def execution_from_line(line: str) -> Execution | None:
     if not found:
         return None
     return Execution(found["customer"], found["profile"], found["job"], found["execution"], found["cluster"])
+
+
+_LABELLED = re.compile(
+    r"Labelled conversations: name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s,]+), "
+    r"done=(?P<done>\d+), total=(?P<total>\d+)"
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How far the label task is with a customer's profile: a line of its log, as it has no heartbeats."""
+
+    customer: str
+    profile: str
+    done: int
+    total: int
+
+    def log_line(self) -> str:
+        name = f"customers/{self.customer}/profiles/{self.profile}"
+        return f"Labelled conversations: name={name}, done={self.done}, total={self.total}"
+
+
+def labelled_from_line(line: str) -> Labelled | None:
+    """The progress that a line of the label task's log tells, None for every other line."""
+    found = _LABELLED.search(line)
+    return Labelled(found["customer"], found["profile"], int(found["done"]), int(found["total"])) if found else None
 
 
 @dataclass(frozen=True)

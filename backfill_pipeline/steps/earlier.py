@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from backfill_pipeline.clients.temporal import Found
 from backfill_pipeline.domain import naming
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Attempt, Claim
 from backfill_pipeline.steps.systems import Systems
@@ -20,6 +20,8 @@ CLOSE_DEADLINE_SECONDS = 90
 def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     """Return when no Job or workflow of an earlier attempt on these days can write any more.
 
+    A Job that does the work itself is gone when its process is: what it had sent by then has an older marker.
+
     Raises:
         Refused: an open workflow of the same customer and range is not ours.
         PipelineError: RETRY, one of ours does not close in time.
@@ -28,8 +30,9 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     for attempt in earlier:
         systems.log(f"ending what {attempt} left")
         systems.launcher.cancel(_job_name(attempt))
-    _close_workflows(systems, claim, {a.attempt_id for a in earlier})
-    _wait_for_zombies(systems, claim, earlier)
+    if workflow := DATASETS[claim.dataset].workflow:
+        _close_workflows(systems, claim, workflow, {a.attempt_id for a in earlier})
+        _wait_for_zombies(systems, workflow, earlier)
     for attempt in earlier:
         systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
         systems.ledger.mark_ended(attempt)
@@ -44,9 +47,9 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
-def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
+def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, ours: set[str]) -> None:
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
-    while still_open := _open_of_others(systems, claim):
+    while still_open := _open_of_others(systems, claim, workflow):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
             raise _does_not_close(claim, still_open)
@@ -55,19 +58,17 @@ def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
         systems.sleep(0.5)
 
 
-def _open_of_others(systems: Systems, claim: Claim) -> list[Found]:
+def _open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> list[Found]:
     """Open workflows on these days but for this attempt's own: the step may be repeated after they were started."""
-    workflow_type = DATASETS[claim.dataset].workflow_type
-    found = systems.temporal.open_on(workflow_type, claim.customer, claim.window)
+    found = systems.temporal.open_on(workflow.type, claim.customer, claim.window)
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
-def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]) -> None:
+def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
-    workflow_type = DATASETS[claim.dataset].workflow_type
     for attempt in earlier:
         for found in systems.temporal.of_attempt(
-            workflow_type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
+            workflow.type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
         ):
             _wait_for_zombie(systems, found)
 

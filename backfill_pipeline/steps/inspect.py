@@ -8,14 +8,16 @@ from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, refusals, window_refusals
 from backfill_pipeline.domain.markers import future_bound
-from backfill_pipeline.domain.plans import Attempt, Claim, Plan, plan_window
+from backfill_pipeline.domain.plans import Attempt, Claim, Plan, PlanLimits, plan_window
 from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.verdicts import together
 from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Inspection
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.source import source_sums
+from backfill_pipeline.stores.source import longest_conversation, source_sums
+from backfill_pipeline.stores.strays import strays
 from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blocks, target_sums
 
 
@@ -31,7 +33,8 @@ def inspect(
     started = time.monotonic()
     limits = guard_limits(systems, approved)
     _refuse(claim, window_refusals(claim.window, systems.today(), limits))
-    systems.temporal.check()
+    if DATASETS[claim.dataset].workflow:
+        systems.temporal.check()
     attempt, schemas = _claimed(systems, claim)
     with holding(systems, attempt, "inspect", launched_by):
         end_earlier_attempts(systems, claim)
@@ -41,7 +44,7 @@ def inspect(
         assert signals.target is not None
         return Inspection(
             attempt=attempt,
-            plan=plan(systems, attempt, approved),
+            plan=plan(systems, attempt, signals.strays, approved),
             launched_by=launched_by,
             approved=tuple(sorted(approved)),
             source=together(signals.source),
@@ -60,6 +63,7 @@ def guard_limits(systems: Systems, approved: frozenset[Approval]) -> GuardLimits
         retention_days=systems.cluster.retention_days,
         approved=approved,
         is_alter=clickhouse.delete == "alter",
+        longest=_longest(systems),
     )
 
 
@@ -73,14 +77,23 @@ def _common(schemas: Sequence[TableSchema]) -> dict[str, str]:
     return {n: k for n, k in schemas[0].columns.items() if all(n in s.columns for s in schemas)}
 
 
-def plan(systems: Systems, attempt: Attempt, approved: frozenset[Approval] = frozenset()) -> Plan:
-    limits = systems.limits
-    return plan_window(
-        attempt,
-        max_days=limits.max_window_days,
-        job_deadline_seconds=limits.job_deadline_seconds,
+def plan(
+    systems: Systems,
+    attempt: Attempt,
+    strays: Mapping[str, Sequence[Stray]],
+    approved: frozenset[Approval] = frozenset(),
+) -> Plan:
+    limits = PlanLimits(
+        max_days=systems.limits.max_window_days,
+        job_deadline_seconds=systems.limits.job_deadline_seconds,
+        longest=_longest(systems),
         above=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
     )
+    return plan_window(attempt, limits, strays)
+
+
+def _longest(systems: Systems) -> timedelta:
+    return timedelta(hours=systems.limits.longest_conversation_hours)
 
 
 def _future(systems: Systems, attempt: Attempt) -> datetime:
@@ -117,6 +130,8 @@ def _gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ..
         future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt)),
         queued_blocks=queued_blocks(systems.clickhouse, dataset),
         dead_shards=dead_shards(systems.clickhouse),
+        strays=strays(systems.postgres, systems.clickhouse, *who),
+        longest=longest_conversation(systems.postgres, *who),
     )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from backfill_pipeline.clients.temporal import WorkflowStatus
 from backfill_pipeline.domain.contracts import Progress
 
 EVERY_SECONDS = 5.0
@@ -18,8 +17,9 @@ class ProgressLog:
         self._first = 0
         self._next = 0.0
 
-    def tell(self, statuses: Iterable[WorkflowStatus], *, is_last: bool = False) -> None:
-        now, known = self._clock(), [s.progress for s in statuses if s.progress]
+    def tell(self, progress: Iterable[Progress | None], *, is_last: bool = False) -> None:
+        """Of each execution; None where it has not said anything yet."""
+        now, known = self._clock(), [p for p in progress if p]
         if not known or (now < self._next and not is_last):
             return
         done = sum(p.done for p in known)

@@ -7,13 +7,16 @@ from datetime import date
 
 from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.findings import Findings, judge_active_days
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict, judge_days, together
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.steps.records import Verification
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.activity import active_in_source, active_in_target
 from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
+from backfill_pipeline.stores.pairs import unpaired
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.target import foreign_rows, target_sums
 
@@ -63,3 +66,19 @@ def find_doubled(
 ) -> tuple[Doubled, ...]:
     """Ids of the window with more than one row, wherever the others lie."""
     return doubled_ids(systems.clickhouse, DATASETS[dataset_name], customer, profiles, window)
+
+
+def find_unpaired(
+    systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window
+) -> Findings:
+    """Ids of the window that the dataset's table or the one that it goes with lacks, over all days and shards."""
+    return unpaired(systems.clickhouse, DATASETS[dataset_name], customer, profiles, window)
+
+
+def find_active_days(
+    systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window
+) -> Findings:
+    """Agents that are active on a day on one side alone."""
+    of = (DATASETS[dataset_name], customer, profiles, window)
+    source, target = active_in_source(systems.postgres, *of), active_in_target(systems.clickhouse, *of)
+    return judge_active_days(window.days, source, target)

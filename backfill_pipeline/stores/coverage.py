@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backfill_pipeline.domain.coverage import Coverage, Group
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stores.postgres import Postgres
-from backfill_pipeline.stores.source import statement
+from backfill_pipeline.stores.source import statement, window_values
 
 
 def coverage(
@@ -16,7 +16,7 @@ def coverage(
     Raises:
         PipelineError: MISSING naming the table or column, RETRY, or UNREACHABLE naming the address.
     """
-    values = {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+    values = window_values(customer, profiles, window)
     with postgres.snapshot() as connection:
         groups = tuple(Group(*row) for row in connection.execute(statement("coverage").encode(), values))
         dayless = connection.execute(statement("uncovered_dayless").encode(), values).fetchall()

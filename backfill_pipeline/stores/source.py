@@ -5,7 +5,7 @@ The SQL lies in sql/verify, a file per dataset and table; it shares nothing with
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from importlib import resources
 from typing import Any
 
@@ -21,6 +21,7 @@ _PER_DAY = """
 SELECT profile_id, ({day} AT TIME ZONE 'UTC')::date, count(*), coalesce(sum({fingerprint}), 0)
 FROM ({rows}) AS r GROUP BY 1, 2
 """
+_LONGEST = "SELECT max(conversation_end_time - conversation_start_time) FROM ({rows}) AS r"
 
 
 def source_sums(
@@ -42,13 +43,30 @@ def source_sums(
     Raises:
         PipelineError: MISSING naming the table or column, RETRY, or UNREACHABLE naming the address.
     """
-    values = {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+    values = window_values(customer, profiles, window)
     with postgres.snapshot() as connection:
         per_table = {
             t.table: _per_day(connection, dataset, t, _fingerprint(t, columns, fingerprints), values)
             for t in dataset.targets
         }
     return by_profile(per_table, profiles, window.days)
+
+
+def window_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:
+    """What the files of sql/verify are given."""
+    return {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+
+
+def longest_conversation(
+    postgres: Postgres, dataset: Dataset, customer: str, profiles: Sequence[str], window: Window
+) -> timedelta | None:
+    """How long the longest of the window's conversations took; None where there is none, or nobody asks for it."""
+    if not dataset.reaches_back:
+        return None
+    sql = _LONGEST.format(rows=statement(f"{dataset.name}_{dataset.main.table}"))
+    with postgres.snapshot() as connection:
+        found = connection.execute(sql.encode(), window_values(customer, profiles, window)).fetchone()
+    return found[0] if found else None
 
 
 def _per_day(

@@ -32,9 +32,13 @@ def scope_values(customer: str, profiles: Sequence[str], window: Window) -> dict
     }
 
 
+def in_window(target: Target) -> str:
+    return _IN_WINDOW.format(day=target.day_column)
+
+
 def window_scope(target: Target) -> str:
     """Predicate of one customer's rows of a window, with bound parameters."""
-    return SCOPE + _IN_WINDOW.format(day=target.day_column) + f" AND {target.only}"
+    return f"{SCOPE}{in_window(target)} AND {target.only}"
 
 
 def target_sums(

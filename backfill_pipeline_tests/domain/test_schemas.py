@@ -56,7 +56,7 @@ def test_another_zone_in_the_key_is_another_key(target: Target) -> None:
 
 @every_target
 def test_another_order_of_the_key_is_another_key(target: Target) -> None:
-    key = ", ".join(reversed(target.sort_key))
+    key = ", ".join(reversed(target.sort_keys[0]))
     assert schema_mistakes(target, replace(schema_of(target), sorting_key=key))
 
 

@@ -23,7 +23,7 @@ from backfill_pipeline import config
 from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, ConfigError, TemporalAddress
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Execution, ReindexInput
-from backfill_pipeline.domain.datasets import Dataset
+from backfill_pipeline.domain.datasets import Dataset, WorkflowKind
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import execution_uuid, workflow_id
 from backfill_pipeline.worker.tasks.order import Order, order_from
@@ -118,16 +118,18 @@ async def _ensure_started(client: Client, wanted: Wanted) -> None:
 
 
 def _execution(cluster: str, customer: str, profile: str, dataset: Dataset, order: Order) -> Wanted:
-    uuid = _uuid(order, dataset, customer, profile)
-    identity = workflow_id(dataset.workflow_prefix, customer, profile, uuid)
+    workflow = dataset.workflow
+    assert workflow is not None  # the modes name none that is not followed in Temporal
+    uuid = _uuid(order, workflow, customer, profile)
+    identity = workflow_id(workflow.prefix, customer, profile, uuid)
     execution = Execution(customer, profile, str(uuid), identity, cluster)
-    return Wanted(execution, dataset.workflow_type, order.input(dataset, customer, profile))
+    return Wanted(execution, workflow.type, order.input(dataset, customer, profile))
 
 
-def _uuid(order: Order, dataset: Dataset, customer: str, profile: str) -> UUID:
+def _uuid(order: Order, workflow: WorkflowKind, customer: str, profile: str) -> UUID:
     if order.attempt_id is None:
         return uuid4()
-    return execution_uuid(order.attempt_id, dataset.workflow_prefix, customer, profile)
+    return execution_uuid(order.attempt_id, workflow.prefix, customer, profile)
 
 
 def _cluster_name() -> str:

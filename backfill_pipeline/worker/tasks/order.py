@@ -1,17 +1,15 @@
 """What the environment of the cron task `batch-reindex-conversations` asks for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import ReindexInput
 from backfill_pipeline.domain.datasets import CONVERSATIONS, PROCESS_SCORECARDS, Dataset
-from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.windows import parse_duration, parse_rfc3339, rfc3339
+from backfill_pipeline.worker.tasks.variables import positive, read, refused
 
-T = TypeVar("T")
 MODES: Mapping[str, tuple[Dataset, ...]] = {
     "conversation": (CONVERSATIONS,),
     "process": (PROCESS_SCORECARDS,),
@@ -57,11 +55,11 @@ def order_from(env: Mapping[str, str], now: datetime) -> Order:
     Raises:
         Refused: a mode, time, number or customer list that can't be used, by the name of its variable.
     """
-    end = _read(env, contracts.ENV_END, parse_rfc3339) or now
-    start = _read(env, contracts.ENV_START, parse_rfc3339) or end - DEFAULT_RANGE
+    end = read(env, contracts.ENV_END, parse_rfc3339) or now
+    start = read(env, contracts.ENV_START, parse_rfc3339) or end - DEFAULT_RANGE
     if not start < end:
-        raise _refused(contracts.ENV_START, rfc3339(start), f"it must come before {rfc3339(end)}, which is exclusive")
-    marker = _read(env, contracts.ENV_MARKER, parse_rfc3339)
+        raise refused(contracts.ENV_START, rfc3339(start), f"it must come before {rfc3339(end)}, which is exclusive")
+    marker = read(env, contracts.ENV_MARKER, parse_rfc3339)
     return Order(
         datasets=_mode(env.get(contracts.ENV_MODE, DEFAULT_MODE)),
         start=start,
@@ -76,15 +74,15 @@ def order_from(env: Mapping[str, str], now: datetime) -> Order:
 def _process(env: Mapping[str, str]) -> Process:
     usual = Process()
     return Process(
-        _read(env, contracts.ENV_PROCESS_BATCH_SIZE, _positive) or usual.batch_size,
-        _read(env, contracts.ENV_PROCESS_MAX_ATTEMPTS, _positive) or usual.max_attempts,
-        _read(env, contracts.ENV_PROCESS_HEARTBEAT_TIMEOUT, parse_duration) or usual.heartbeat_timeout,
+        read(env, contracts.ENV_PROCESS_BATCH_SIZE, positive) or usual.batch_size,
+        read(env, contracts.ENV_PROCESS_MAX_ATTEMPTS, positive) or usual.max_attempts,
+        read(env, contracts.ENV_PROCESS_HEARTBEAT_TIMEOUT, parse_duration) or usual.heartbeat_timeout,
     )
 
 
 def _mode(mode: str) -> tuple[Dataset, ...]:
     if mode not in MODES:
-        raise _refused(contracts.ENV_MODE, mode, f"the modes are {', '.join(MODES)}")
+        raise refused(contracts.ENV_MODE, mode, f"the modes are {', '.join(MODES)}")
     return MODES[mode]
 
 
@@ -95,30 +93,5 @@ def _customers(env: Mapping[str, str]) -> tuple[str, ...] | None:
         return None
     names = tuple(dict.fromkeys(name.strip() for name in given.split(",")))
     if "" in names:
-        raise _refused(contracts.ENV_CUSTOMERS, given, "a customer id in it is empty; leave it unset for all customers")
+        raise refused(contracts.ENV_CUSTOMERS, given, "a customer id in it is empty; leave it unset for all customers")
     return names
-
-
-def _read(env: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T | None:
-    """A variable's value; None where it is not set or empty."""
-    if not env.get(name):
-        return None
-    try:
-        return parse(env[name])
-    except Refused as error:
-        raise _refused(name, env[name], error.why) from None
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise Refused("Not a number", where=repr(text), why="expected a whole number from 1 on", next_step="correct it")
-    return int(text)
-
-
-def _refused(variable: str, value: str, why: str) -> Refused:
-    return Refused(
-        f"{variable} can't be used",
-        where=f"environment, {variable}={value!r}",
-        why=why,
-        next_step=f"correct {variable}; nothing was started",
-    )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from backfill_pipeline.domain.datasets import CONVERSATIONS, PROCESS_SCORECARDS, Dataset
+from backfill_pipeline.domain.datasets import CONVERSATIONS, LABELS, PROCESS_SCORECARDS, Dataset
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ RECIPES: Mapping[str, Recipe] = {
             },
         ),
         Recipe(PROCESS_SCORECARDS, "scorecard_id", {"score": _OF_SCORECARD}),
+        Recipe(LABELS, "conversation_id", {}),
     )
 }
 

@@ -7,12 +7,16 @@ from datetime import datetime, time, timedelta
 
 @dataclass(frozen=True)
 class Request:
-    """What is transferred: the rows of one profile whose day column lies in `[start, end)` (aware, UTC)."""
+    """What is transferred: the rows of one profile whose day column lies in `[start, end)` (aware, UTC).
+
+    reach: conversations that began before it do not belong; only labels ask, None is no bound.
+    """
 
     customer: str
     profile: str
     start: datetime
     end: datetime
+    reach: datetime | None = None
 
     def days(self) -> Iterator[tuple[datetime, datetime]]:
         """UTC days in order, the first and last cut to the range; they tile it with neither gap nor overlap."""

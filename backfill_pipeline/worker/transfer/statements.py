@@ -57,6 +57,8 @@ def _belongs(recipe: Recipe, request: Request, part: Slice) -> Composable:
         of=request,
         start=Literal(part.start),
         end=Literal(part.end),
+        reach=Literal(request.reach or OLDEST),
+        newest=Literal(NEWEST),
         range=_range(recipe, part),
         changed=_composed(recipe, "changed", of=request, since=Literal(part.since)) if part.since else SQL(""),
     )

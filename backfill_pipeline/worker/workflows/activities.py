@@ -12,7 +12,6 @@ from backfill_pipeline.domain.contracts import Progress, ReindexInput
 from backfill_pipeline.domain.datasets import CONVERSATIONS, PROCESS_SCORECARDS, Dataset
 from backfill_pipeline.domain.deletes import build_delete
 from backfill_pipeline.domain.errors import PipelineError, Refused
-from backfill_pipeline.domain.markers import row_version, truncated
 from backfill_pipeline.domain.naming import check_id
 from backfill_pipeline.domain.windows import parse_rfc3339, whole_days
 from backfill_pipeline.stores import mutations
@@ -22,6 +21,7 @@ from backfill_pipeline.worker.transfer.cursor import Cursor, cursor_from
 from backfill_pipeline.worker.transfer.engine import Stopped, Transfer
 from backfill_pipeline.worker.transfer.recipes import RECIPES
 from backfill_pipeline.worker.transfer.slices import Pace, Request
+from backfill_pipeline.worker.transfer.versions import version_of
 from backfill_pipeline.worker.workflows import reindex_conversations, reindex_process_scorecards
 from backfill_pipeline.worker.workflows.transferring import FINAL_KINDS, ReindexResult
 
@@ -141,14 +141,6 @@ def clean_up(dataset: Dataset, request: Request, version: datetime, clickhouse: 
             mutations.wait(
                 shard, delete, deadline_seconds=limits.delete_deadline_seconds, on_poll=lambda: activity.heartbeat()
             )
-
-
-def version_of(dataset: Dataset, marker: str | None, attempt: int, clickhouse: ClickHouse) -> datetime:
-    """`update_time` of all rows of this try: marker and try, or ClickHouse's clock where no marker was given."""
-    scale = clickhouse.schema(dataset.main.table).version_scale or 0
-    if marker is None:
-        return truncated(clickhouse.now(), scale)
-    return row_version(parse_rfc3339(marker), attempt, scale)
 
 
 def _why_stopped(reindex: ReindexInput) -> Exception:
