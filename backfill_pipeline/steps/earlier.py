@@ -4,10 +4,10 @@ A run that was killed may have left a Job and workflows at work. They are ours b
 attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from backfill_pipeline.clients.temporal import Found
+from backfill_pipeline.clients.temporal import Found, WorkflowState
 from backfill_pipeline.domain import naming
 from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.datasets import DATASETS
@@ -29,8 +29,9 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     for attempt in earlier:
         systems.log(f"ending what {attempt} left")
         systems.launcher.cancel(_job_name(attempt))
+    _wait_until_listed(systems, earlier)
     _close_workflows(systems, claim, {a.attempt_id for a in earlier})
-    _wait_for_zombies(systems, claim, earlier)
+    _wait_for_zombies(systems, earlier)
     for attempt in earlier:
         systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
         systems.ledger.mark_ended(attempt)
@@ -45,12 +46,42 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
+def _wait_until_listed(systems: Systems, earlier: Iterable[Attempt]) -> None:
+    """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
+    for attempt in earlier:
+        there = {i for i in _workflow_ids(attempt) if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
+        end = systems.clock() + CLOSE_DEADLINE_SECONDS
+        while missing := there - {f.workflow_id for f in _of_attempt(systems, attempt)}:
+            if systems.clock() > end:
+                raise _does_not_close(attempt, missing, f"not listed by Temporal within {CLOSE_DEADLINE_SECONDS} s")
+            systems.sleep(0.2)
+
+
+def _workflow_ids(attempt: Attempt) -> Iterator[str]:
+    """Those of our own workers; others' are found by their input alone."""
+    prefix = DATASETS[attempt.dataset].workflow_prefix
+    for profile in attempt.profiles:
+        uuid = naming.execution_uuid(attempt.attempt_id, prefix, attempt.customer, profile)
+        yield naming.workflow_id(prefix, attempt.customer, profile, uuid)
+
+
+def _of_attempt(systems: Systems, attempt: Attempt) -> tuple[Found, ...]:
+    return systems.temporal.of_attempt(
+        DATASETS[attempt.dataset].workflow_type,
+        attempt.customer,
+        attempt.window,
+        attempt.attempt_id,
+        since=started_after(attempt),
+    )
+
+
 def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
     while still_open := _open_of_others(systems, claim):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
-            raise _does_not_close(claim, still_open)
+            ids = [f.workflow_id for f in still_open]
+            raise _does_not_close(claim, ids, f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
         for found in still_open:
             systems.temporal.cancel(found.workflow_id)
         systems.sleep(0.5)
@@ -63,13 +94,10 @@ def _open_of_others(systems: Systems, claim: Claim) -> list[Found]:
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
-def _wait_for_zombies(systems: Systems, claim: Claim, earlier: Iterable[Attempt]) -> None:
+def _wait_for_zombies(systems: Systems, earlier: Iterable[Attempt]) -> None:
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
-    workflow_type = DATASETS[claim.dataset].workflow_type
     for attempt in earlier:
-        for found in systems.temporal.of_attempt(
-            workflow_type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
-        ):
+        for found in _of_attempt(systems, attempt):
             _wait_for_zombie(systems, found)
 
 
@@ -100,11 +128,11 @@ def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:
         )
 
 
-def _does_not_close(claim: Claim, still_open: Iterable[Found]) -> PipelineError:
+def _does_not_close(claim: Claim, ids: Iterable[str], why: str) -> PipelineError:
     return PipelineError(
         "A workflow of an earlier attempt does not close",
         where=f"{claim.customer} on {claim.cluster}, {claim.window}",
-        why=", ".join(f.workflow_id for f in still_open) + f" is open {CLOSE_DEADLINE_SECONDS} s after its cancel",
+        why=f"{', '.join(ids)}: {why}",
         next_step="terminate it in Temporal's UI, then rerun",
         kind=Kind.RETRY,
     )
