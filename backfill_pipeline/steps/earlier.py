@@ -4,11 +4,12 @@ A run that was killed may have left a Job and workflows at work. They are ours b
 attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from backfill_pipeline.clients.temporal import Found
+from backfill_pipeline.clients.temporal import Found, WorkflowState
 from backfill_pipeline.domain import naming
+from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Attempt, Claim
@@ -20,7 +21,7 @@ CLOSE_DEADLINE_SECONDS = 90
 def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     """Return when no Job or workflow of an earlier attempt on these days can write any more.
 
-    A Job that does the work itself is gone when its process is: what it had sent by then has an older marker.
+    A Job that does the work itself can't when its process is gone.
 
     Raises:
         Refused: an open workflow of the same customer and range is not ours.
@@ -31,6 +32,7 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         systems.log(f"ending what {attempt} left")
         systems.launcher.cancel(_job_name(attempt))
     if workflow := DATASETS[claim.dataset].workflow:
+        _wait_until_listed(systems, workflow, earlier)
         _close_workflows(systems, claim, workflow, {a.attempt_id for a in earlier})
         _wait_for_zombies(systems, workflow, earlier)
     for attempt in earlier:
@@ -47,12 +49,37 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
+def _wait_until_listed(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
+    """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
+    for attempt in earlier:
+        ids = _workflow_ids(workflow, attempt)
+        there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
+        end = systems.clock() + CLOSE_DEADLINE_SECONDS
+        while missing := there - {f.workflow_id for f in _of_attempt(systems, workflow, attempt)}:
+            if systems.clock() > end:
+                raise _does_not_close(attempt, missing, f"not listed by Temporal within {CLOSE_DEADLINE_SECONDS} s")
+            systems.sleep(0.2)
+
+
+def _workflow_ids(workflow: WorkflowKind, attempt: Attempt) -> Iterator[str]:
+    """Those of our own workers; others' are found by their input alone."""
+    for profile in attempt.profiles:
+        uuid = naming.execution_uuid(attempt.attempt_id, workflow.prefix, attempt.customer, profile)
+        yield naming.workflow_id(workflow.prefix, attempt.customer, profile, uuid)
+
+
+def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+    who = (workflow.type, attempt.customer, attempt.window, attempt.attempt_id)
+    return systems.temporal.of_attempt(*who, since=started_after(attempt))
+
+
 def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, ours: set[str]) -> None:
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
     while still_open := _open_of_others(systems, claim, workflow):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
-            raise _does_not_close(claim, still_open)
+            ids = [f.workflow_id for f in still_open]
+            raise _does_not_close(claim, ids, f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
         for found in still_open:
             systems.temporal.cancel(found.workflow_id)
         systems.sleep(0.5)
@@ -67,16 +94,14 @@ def _open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> l
 def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
     for attempt in earlier:
-        for found in systems.temporal.of_attempt(
-            workflow.type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
-        ):
+        for found in _of_attempt(systems, workflow, attempt):
             _wait_for_zombie(systems, found)
 
 
 def _wait_for_zombie(systems: Systems, found: Found) -> None:
     if not found.closed_at:
         return
-    safe = found.closed_at + timedelta(seconds=found.input.heartbeat_seconds)
+    safe = found.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
     left = (safe - datetime.now(UTC)).total_seconds()
     if left > 0 and _left_an_activity(systems, found):
         systems.log(
@@ -100,11 +125,11 @@ def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:
         )
 
 
-def _does_not_close(claim: Claim, still_open: Iterable[Found]) -> PipelineError:
+def _does_not_close(claim: Claim, ids: Iterable[str], why: str) -> PipelineError:
     return PipelineError(
         "A workflow of an earlier attempt does not close",
         where=f"{claim.customer} on {claim.cluster}, {claim.window}",
-        why=", ".join(f.workflow_id for f in still_open) + f" is open {CLOSE_DEADLINE_SECONDS} s after its cancel",
+        why=f"{', '.join(ids)}: {why}",
         next_step="terminate it in Temporal's UI, then rerun",
         kind=Kind.RETRY,
     )

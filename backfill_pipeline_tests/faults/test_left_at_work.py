@@ -6,11 +6,12 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from backfill_pipeline.clients.temporal import Found, WorkflowState
+from backfill_pipeline.clients.temporal import Found, Temporal, WorkflowState
 from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.steps import delete, inspect, launch
@@ -49,6 +50,43 @@ def test_t3_nothing_is_deleted_while_a_dead_runs_workflow_may_still_write(small:
             recorded = carry_out(systems, heir, tmp_path / "heir")
     assert states == [WorkflowState.CANCELED]
     small.assert_right(recorded)
+    small.assert_nothing_goes_on(dead, heir)
+
+
+class LateList:
+    """Temporal whose list lacks, for its first answers, what has only just been started; the real one's lag can't be set."""
+
+    def __init__(self, temporal: Temporal) -> None:
+        self._temporal = temporal
+        self._late = 3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._temporal, name)
+
+    def open_on(self, *of: Any) -> tuple[Found, ...]:
+        return self._answer(self._temporal.open_on(*of))
+
+    def of_attempt(self, *of: Any, **since: Any) -> tuple[Found, ...]:
+        return self._answer(self._temporal.of_attempt(*of, **since))
+
+    def _answer(self, found: tuple[Found, ...]) -> tuple[Found, ...]:
+        self._late -= 1
+        return () if self._late >= 0 else found
+
+
+def test_t3_a_workflow_that_temporal_does_not_list_yet_is_not_taken_for_none(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    pid = pid_of(small, f"worker-{CLUSTER}")
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+    dead, heir = small.killed(tmp_path / "dead", KillPoint("temporal.status")), small.claim()
+    threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
+    with small.live.systems(CLUSTER) as systems:
+        wait_until(lambda: not is_leased(systems), "the end of the dead run's lease")
+        late: Any = LateList(systems.temporal)
+        end_earlier_attempts(replace(systems, temporal=late), heir)
+        assert systems.temporal.status(workflow_of(systems, dead).workflow_id).state is WorkflowState.CANCELED
+    small.assert_right(small.run(heir, tmp_path / "heir"))
     small.assert_nothing_goes_on(dead, heir)
 
 

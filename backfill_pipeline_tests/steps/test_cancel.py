@@ -80,10 +80,9 @@ def test_d15_a_cancel_while_a_workflow_runs_ends_job_and_workflow_and_names_the_
         process = driver.start(small.live.config, claim, tmp_path)
         wait_until(lambda: bool(running(systems)) and (tmp_path / "launch").exists(), "an open workflow")
         threading.Timer(1, os.kill, [pid, signal.SIGCONT]).start()
+        [ours] = running(systems)
         interrupted(process)
-        assert running(systems) == []
-        [found] = systems.temporal.of_attempt("ReindexConversations", CUSTOMER, THREE_DAYS, claim.attempt_id)
-        assert found.state == "CANCELED"
+        assert systems.temporal.status(ours).state == "CANCELED"  # by its id: the list may lag behind
         assert_emptied_and_free(systems, claim)
         assert systems.ledger.unended(small.claim()) == ()
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
