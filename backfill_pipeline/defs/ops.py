@@ -68,9 +68,7 @@ def input_name(table: str) -> str:
     return table.replace(".", "_")
 
 
-def step_ops(
-    cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets: Mapping[str, AssetId]
-) -> StepOps:
+def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets: Mapping[str, AssetId]) -> StepOps:
     """The shared ops of a cluster and dataset.
 
     Args:

@@ -59,7 +59,7 @@ def build_delete(
 
     Args:
         above: takes rows with a version above this too: those from the future, if a person asked for it by name.
-        strays: ids whose rows go wherever they lie.
+        strays: ids of which rows on other days go too.
 
     Raises:
         Refused: no customer, no profile, an id of another form, or more days than allowed.
@@ -90,8 +90,9 @@ def _places(target: Target, window: Window, strays: Sequence[Stray]) -> tuple[st
     if not strays:
         return in_window
     # The last of the ids is the row's own: customer and profile stand before it.
-    pairs = ", ".join(f"({text_literal(s.profile)}, {text_literal(s.id)})" for s in strays)
-    return (f"(({' AND '.join(in_window)}) OR (profile_id, {target.ids[-1]}) IN ({pairs}))",)
+    row = f"(profile_id, {target.ids[-1]}, toString(toDate({day}, 'UTC')))"
+    places = ", ".join(f"({text_literal(s.profile)}, {text_literal(s.id)}, '{d}')" for s in strays for d in s.days)
+    return (f"(({' AND '.join(in_window)}) OR {row} IN ({places}))",)
 
 
 def _versions(column: str, needle: str, above: datetime | None) -> str:

@@ -212,7 +212,7 @@ def _table_shrunken(signals: Signals, profile: str, day: date, table: str, ratio
 
 def _rows(side: Mapping[str, Sums] | None, profile: str, day: date, table: str) -> int | None:
     found = (side or {}).get(profile, {}).get(day, {}).get(table)
-    return found.rows if found else None
+    return found.rows - found.surplus if found else None
 
 
 def _future(signals: Signals, limits: GuardLimits) -> list[str]:

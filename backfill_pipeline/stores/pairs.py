@@ -73,9 +73,7 @@ def _sample(ids: set[str]) -> tuple[str, ...]:
     return tuple(sorted(ids)[:NAMED])
 
 
-def _only_in(
-    clickhouse: ClickHouse, here: _Side, there: _Side, values: Mapping[str, Any]
-) -> Mapping[date, set[str]]:
+def _only_in(clickhouse: ClickHouse, here: _Side, there: _Side, values: Mapping[str, Any]) -> Mapping[date, set[str]]:
     left = np.setdiff1d(_hashes(clickhouse, here, values), _hashes(clickhouse, there, values))
     found: dict[date, set[str]] = defaultdict(set)
     for part in _parts(left.tolist()):

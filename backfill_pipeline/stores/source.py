@@ -5,7 +5,7 @@ The SQL lies in sql/verify, a file per dataset and table; it shares nothing with
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -50,6 +50,9 @@ def source_sums(
             for t in dataset.targets
         }
     return by_profile(per_table, profiles, window.days)
+
+
+ALL_TIME = {"start": datetime(1900, 1, 1, tzinfo=UTC), "end": datetime(2300, 1, 1, tzinfo=UTC)}
 
 
 def window_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:

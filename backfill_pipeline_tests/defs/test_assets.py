@@ -66,7 +66,11 @@ def test_every_asset_has_its_gate_its_sources_all_checks_and_an_owner(repository
         "source/north-1/director/scorecards",
         "source/north-1/director/historic_scorecard_scores",
     }
-    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates", "template_coverage"}
+    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {
+        "count_parity",
+        "duplicates",
+        "template_coverage",
+    }
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
 

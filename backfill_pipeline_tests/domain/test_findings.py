@@ -9,7 +9,9 @@ def test_an_agent_with_a_day_too_many_is_named_on_that_day_alone() -> None:
     source = {("ann", FIRST): 3, ("bob", FIRST): 1}
     found = judge_active_days((FIRST, SECOND), source, {**source, ("ann", SECOND): 1})
     assert found[FIRST] == []
-    assert [str(f) for f in found[SECOND]] == ["1 agents are active in ClickHouse and not in PostgreSQL (for example ann)"]
+    assert [str(f) for f in found[SECOND]] == [
+        "1 agents are active in ClickHouse and not in PostgreSQL (for example ann)"
+    ]
 
 
 def test_an_agent_with_a_day_too_few_is_named_too() -> None:

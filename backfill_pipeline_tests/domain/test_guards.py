@@ -292,3 +292,11 @@ def test_more_strays_than_one_statement_can_name_refuse_the_window() -> None:
     strays = [Stray(PROFILE, "c" * 1000, (FIRST,))] * 200
     (reason,) = refusals(signals(strays={"conversation": strays}), LIMITS)
     assert "reindex those days first" in reason
+
+
+def test_a_day_of_doubled_rows_is_not_taken_for_a_source_that_shrank() -> None:
+    def doubled(surplus: int) -> Sums:
+        return {d: {t: TableSum(s.rows, 0, surplus) for t, s in day.items()} for d, day in sums(200).items()}
+
+    assert refusals(signals(target=doubled(100)), LIMITS) == ()
+    assert refusals(signals(target=doubled(0)), LIMITS)

@@ -55,6 +55,18 @@ def test_rows_on_other_days_are_found_on_every_shard_and_in_any_version(source: 
     )
 
 
+def test_d7_a_row_that_the_delete_would_uncover_is_a_stray_too(source: Postgres, target: ClickHouse) -> None:
+    """The newest version lies in the window and hides an older one of the same key on another day."""
+    held(target, "open again", 2)
+    held(target, "open again", 5, update_time="2026-01-21 00:00:00.000000")
+    held(target, "moved on", 2)
+    held(target, "moved on", 5, update_time="2026-01-21 00:00:00.000000")
+    held(target, "moved on", 9)
+    ended(source, "moved on", 9)
+    second = (date(2026, 1, 2),)
+    assert found(source, target) == (Stray("default", "moved on", second), Stray("default", "open again", second))
+
+
 def test_what_is_in_the_window_or_of_other_ids_is_no_stray(source: Postgres, target: ClickHouse) -> None:
     ended(source, "c1", 5)
     ended(source, "elsewhere", 9)

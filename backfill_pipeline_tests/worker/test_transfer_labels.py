@@ -145,9 +145,7 @@ def test_an_event_that_comes_while_the_job_runs_is_caught_up(source: PostgresAdd
 
 
 @both_forms
-def test_rows_go_to_the_shard_that_the_server_names(
-    source: PostgresAddress, two_shards: ClickHouse, form: str
-) -> None:
+def test_rows_go_to_the_shard_that_the_server_names(source: PostgresAddress, two_shards: ClickHouse, form: str) -> None:
     targets.create(two_shards, form)
     for i in range(20):
         chat(source, f"c{i}", started_at=DAY - HOUR * i, ended_at=DAY + HOUR * i)
