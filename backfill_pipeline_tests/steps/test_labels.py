@@ -178,7 +178,7 @@ def killed_in_mid_batch(systems: Systems, labels: Labels) -> None:
 def blocked(systems: Systems) -> int:
     with systems.postgres.connection() as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%agent_assist_events%'"
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%app.chats%'"
         ).fetchone()
     return int(row[0]) if row else 0
 

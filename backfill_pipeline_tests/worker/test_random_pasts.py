@@ -1,0 +1,55 @@
+"""Whatever happened in the source, and however its windows were reindexed: in the end the target equals the source.
+
+200 histories in `make soak`, some in `make test`.
+"""
+
+import os
+import random
+
+import pytest
+
+from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline_tests.e2e.compare import differences
+from backfill_pipeline_tests.worker import targets
+from backfill_pipeline_tests.worker.past import CUSTOMER, SPAN, Past
+
+
+@pytest.mark.parametrize(
+    ("histories", "seed"),
+    [(3, 1), pytest.param(int(os.environ.get("SOAK_HISTORIES", "200")), 2, marks=pytest.mark.soak)],
+)
+@pytest.mark.parametrize("form", [targets.OLDER, targets.NEWER])
+@pytest.mark.timeout(6 * 3600)
+def test_the_target_equals_the_source_row_by_row_after_any_history(
+    source: PostgresAddress, two_shards: ClickHouse, form: str, histories: int, seed: int
+) -> None:
+    targets.create(two_shards, form)
+    for n in range(histories):
+        lived(Past(source, two_shards, random.Random(f"{seed} {n}")))
+
+
+def lived(past: Past) -> None:
+    """Changes and windows in turn, and then every window of every dataset."""
+    past.begin()
+    for _ in range(past.chance.randint(2, 5)):
+        for _ in range(past.chance.randint(1, 6)):
+            past.happen()
+        past.reindex(past.chance.choice(list(DATASETS)), past.some_window())
+    for dataset, window in past.all_windows():
+        past.reindex(dataset, window)
+    found = differences(dsn(past.source), shards(past), CUSTOMER, SPAN.start, SPAN.end, process=True, labels=True)
+    assert not found, f"{found}\nafter {', '.join(past.told)}"
+    assert found.expected > 0
+
+
+def shards(past: Past) -> list[tuple[str, int]]:
+    return [(str(r.host), r.port) for s in past.target.shards for r in s.replicas]
+
+
+def dsn(source: PostgresAddress) -> str:
+    return (
+        f"host={source.host} port={source.port} dbname={source.database} user={source.user} "
+        f"password={source.password() or ''}"
+    )
