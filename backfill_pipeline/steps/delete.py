@@ -13,6 +13,7 @@ from backfill_pipeline.stores import mutations
 from backfill_pipeline.stores.clickhouse import ShardStore
 
 Work = list[tuple[ShardStore, Delete]]
+LISTED_SECONDS = 10  # a delete that was being sent when the run was cancelled is listed by then, or never
 
 
 def delete(systems: Systems, inspection: Inspection) -> Deletion:
@@ -24,11 +25,13 @@ def delete(systems: Systems, inspection: Inspection) -> Deletion:
     started = time.monotonic()
     attempt, shards = inspection.attempt, systems.clickhouse.shards
     work = [(s, d) for d in inspection.plan.deletes for s in shards]
-    with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, work):
+    begun: Work = []
+    with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, begun):
         before = [mutations.survivors(s, d) for s, d in work]
         systems.ledger.check_held(attempt)
         systems.ledger.mark_delete_submitted(attempt)
         for shard, statement in work:
+            begun.append((shard, statement))
             mutations.submit(shard, statement, method=systems.clickhouse.address.delete, sleep=systems.sleep)
         done = [_proved(systems, s, d, rows) for (s, d), rows in zip(work, before, strict=True)]
     return Deletion(tuple(done), time.monotonic() - started)
@@ -43,21 +46,36 @@ def _proved(systems: Systems, shard: ShardStore, statement: Delete, rows: int) -
 
 
 @contextmanager
-def _killed_on_cancel(systems: Systems, work: Work) -> Iterator[None]:
-    """A cancelled run asks for its mutations to be killed, or says which ones go on (trap D8)."""
+def _killed_on_cancel(systems: Systems, begun: Work) -> Iterator[None]:
+    """A cancelled run asks for its mutations to be killed, or says which ones go on (trap D8).
+
+    Args:
+        begun: the deletes that may have reached their server, the last of them perhaps not yet.
+    """
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        for shard, statement in work:
+        for shard, statement in begun:
             _kill(systems, shard, statement)
         raise
 
 
 def _kill(systems: Systems, shard: ShardStore, statement: Delete) -> None:
     try:
-        if mutations.kill(shard, statement):
+        if not _is_listed(systems, shard, statement):
+            systems.log(f"cancelled: the delete of {statement.table} on {shard} may come later: it is not listed")
+        elif mutations.kill(shard, statement):
             systems.log(f"cancelled: asked {shard} to kill the delete of {statement.table}")
     except PipelineError as error:
         systems.log(f"cancelled: the delete of {statement.table} on {shard} may go on: {error}")
+
+
+def _is_listed(systems: Systems, shard: ShardStore, statement: Delete) -> bool:
+    end = systems.clock() + LISTED_SECONDS
+    while not mutations.find(shard, statement):
+        if systems.clock() > end:
+            return False
+        systems.sleep(0.1)
+    return True
