@@ -104,7 +104,7 @@ class _Dealer:
         return self._hit("gone", of, rows=self._rows(of))
 
     def _moved(self, of: np.ndarray, other_day: date) -> Hit:
-        """Rows that end at the same time of another day: an earlier one lies before the start, as corrected clocks do."""
+        """Rows that end at the same time of another day; of the last dirty day that is an earlier one, before the start."""
         off = (other_day - self._day.place.day).days * DAY_MILLIS
         rows = older(_with_end(self._rows(of), self._day.ends[of] + off))
         return self._hit("moved", of, rows=rows, other_day=other_day)
