@@ -328,14 +328,15 @@ def _shown(column: str) -> str:
     return {START: "start", STOP: "end"}.get(column, column)
 
 
-class TestOtherForms:
-    """Each cluster with the form of labels that the other one had."""
+@pytest.fixture(scope="module")
+def swapped(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    stacks.make_labels_anew(clusters.cluster("north"), "older")
+    stacks.make_labels_anew(clusters.cluster("south"), "newer")
+    return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("swapped"))
 
-    @pytest.fixture(scope="class")
-    def swapped(self, clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Planted:
-        stacks.make_labels_anew(clusters.cluster("north"), "older")
-        stacks.make_labels_anew(clusters.cluster("south"), "newer")
-        return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("swapped"))
+
+class TestOtherForms:
+    """Each cluster with the form of labels that the other one had; the last one, as it leaves them so."""
 
     @pytest.mark.parametrize("seen", KINDS)
     def test_a_defect_is_overlooked_or_another_row_is_blamed(
