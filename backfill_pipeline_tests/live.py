@@ -63,10 +63,16 @@ class Live:
             f"password={address.password()}"
         )
 
-    def differences(self, cluster: str, customer: str, window: Window = WHOLE, *, process: bool = False) -> Differences:
-        """Row by row, by a judge that shares nothing with what loads or verifies; of process scorecards only if asked."""
+    def differences(
+        self, cluster: str, customer: str, window: Window = WHOLE, *, process: bool = False, labels: bool = False
+    ) -> Differences:
+        """Row by row, by a judge that shares nothing with what loads or verifies.
+
+        process, labels: also these datasets; otherwise conversations alone.
+        """
         shards = [(g.host, g.port) for g in self.state.gateways[cluster]]
-        return differences(self.source_dsn(cluster), shards, customer, window.start, window.end, process=process)
+        days = (window.start, window.end)
+        return differences(self.source_dsn(cluster), shards, customer, *days, process=process, labels=labels)
 
 
 STACKS = ("engines", "pipeline")  # names of the session's fixtures

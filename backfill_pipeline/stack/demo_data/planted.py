@@ -9,21 +9,22 @@ from pydantic import BaseModel, ConfigDict
 
 FILE_NAME = "planted.json"
 
-DatasetName = Literal["conversations", "process_scorecards"]
-Kind = Literal["missing", "gone", "stale", "doubled", "appeal"]
-TableName = Literal["conversation", "scorecard", "score"]
+DatasetName = Literal["conversations", "process_scorecards", "labels"]
+Kind = Literal["missing", "gone", "stale", "doubled", "appeal", "reassigned", "closed_later", "over_midnight", "moved"]
+TableName = Literal["conversation", "scorecard", "score", "conversation_with_labels"]
 RowId = tuple[str, ...]
 """(profile, conversation_id), (profile, scorecard_id) or (profile, scorecard_id, criterion_id)."""
 
 
 class Place(NamedTuple):
-    """A profile's day, on a cluster of so many shards."""
+    """A profile's day, on a cluster of so many shards; labels_moment: the column by which those of labels are chosen."""
 
     cluster: str
     customer: str
     profile: str
     day: date
     shards: int
+    labels_moment: str = "conversation_end_time"
 
 
 class Record(BaseModel):
@@ -35,8 +36,12 @@ class Defect(Record):
 
     day: the UTC day to which the rows belong by PostgreSQL (for `gone`: belonged).
     shard: where the bad row lies, or for `missing` where it should lie (0-based).
-    other_day: for a row doubled onto another day, that day; None means that the double has the right day, but lies
-        on the wrong shard.
+    other_day: for a row that lies on another day, that day: of conversations and scorecards a double, of labels the only
+        row. None for `doubled` means that the double has the right day, but lies on the wrong shard.
+
+    Kinds that labels alone have; each means that in the right row's stead there is the one from before a change:
+    `reassigned` has another agent, `closed_later` an earlier hour of the end, `over_midnight` an end on the day of the
+    start, though the conversation ended on the next, `moved` an end on any other day.
     """
 
     kind: Kind
@@ -96,8 +101,8 @@ class Planted(Record):
         return {i for d in found if day in (None, d.day) for i in d.ids}
 
     def wrong_shard_ids(self, table: TableName, cluster: str, customer: str) -> set[RowId]:
-        wanted = ("conversations", "doubled", table)
-        doubles = (d for d in self.of(cluster, customer) if (d.dataset, d.kind, d.table) == wanted)
+        """Of every dataset."""
+        doubles = (d for d in self.of(cluster, customer) if (d.kind, d.table) == ("doubled", table))
         return {i for d in doubles if d.other_day is None for i in d.ids}
 
     def of(self, cluster: str, customer: str) -> Iterator[Defect]:
