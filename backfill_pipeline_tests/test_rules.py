@@ -88,9 +88,10 @@ def test_no_module_reads_the_sql_of_both_rooms() -> None:
 
 MAY_READ_SECRETS = ("backfill_pipeline/config.py", "backfill_pipeline/stack/")
 NO_SECRETS = {"ENV_CONFIG", "ENV_CLUSTER"}  # a path and a name
-# The task takes its orders from the contract's variables; the runner hands everything on to the Job's command.
+# Tasks take their orders from the contract's variables; the runner hands everything on to the Job's command.
 HAND_IT_ON = {
     "backfill_pipeline/worker/tasks/batch_reindex_conversations.py",
+    "backfill_pipeline/worker/tasks/label_conversations.py",
     "backfill_pipeline/clients/local_job_runner.py",
 }
 WHOLE = "the whole environment"

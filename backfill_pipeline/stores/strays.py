@@ -7,7 +7,7 @@ target's others come in buckets, so that memory does not grow with the customer'
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from backfill_pipeline.stores.source import ALL_TIME, statement, window_values
 from backfill_pipeline.stores.sql.verify.fingerprints import clickhouse_fingerprint, postgres_fingerprint
 from backfill_pipeline.stores.target import SCOPE, in_window, scope_values, window_scope
 
-Hashes = "np.ndarray[Any, np.dtype[np.int64]]"
+Hashes: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 Places = Mapping[tuple[str, str], set[date]]
 """(profile, id) -> days."""
 BUCKET_ROWS = 4_000_000  # hashes of one shard held at once: 32 MB

@@ -1,13 +1,18 @@
 """Two datasets in the same tables, days, customer and templates: the rebuild of one leaves the other's rows alone."""
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backfill_pipeline.config import required
+from backfill_pipeline.steps import verify
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, THREE_DAYS, Small, small_window
 from backfill_pipeline_tests.live import Live
+from backfill_pipeline_tests.worker import people
 
 DATASETS = {"conversations": "conversation_id != ''", "process_scorecards": "conversation_id = ''"}
 
@@ -30,6 +35,26 @@ def same_template(small: Small) -> None:
             "UPDATE director.scorecards SET template_id = 'tpl-coaching', template_revision = 1 WHERE customer_id = %s",
             [CUSTOMER],
         )
+
+
+def test_the_seeds_template_of_740_scorecards_is_uncovered_until_its_dataset_is_configured(
+    small: Small, tmp_path: Path
+) -> None:
+    source = required(small.live.config.cluster(CLUSTER).postgres, CLUSTER, "postgres")
+    people.fill_process(source, template="public-response-audit", count=740, day=datetime(2026, 1, 2, tzinfo=UTC))
+    with small.live.systems(CLUSTER) as systems:
+        alone = replace(systems, datasets=("conversations",))
+        found = verify.find_coverage(alone, CUSTOMER, ["default"], THREE_DAYS)
+        (missing,) = (g for g in found.unhandled(date(2026, 1, 2)) if g.template_id == "public-response-audit")
+        assert (missing.template_type, missing.scorecards) == (2, 740)
+        recorded = small.run(
+            small.live.claim(CLUSTER, CUSTOMER, THREE_DAYS, dataset="process_scorecards"), tmp_path / "one"
+        )
+        assert [d.verdict for d in recorded.verification.days] == ["MATCH"] * 3
+        assert recorded.verification.coverage.unhandled(date(2026, 1, 2)) == ()
+        rows = recorded.verification.days[1].target
+        assert rows is not None
+        assert rows["scorecard"].rows >= 740
 
 
 @pytest.mark.parametrize(("rebuilt", "other"), [tuple(DATASETS), tuple(reversed(DATASETS))])

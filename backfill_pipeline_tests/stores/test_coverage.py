@@ -48,6 +48,24 @@ def test_templates_of_both_types_are_split_exactly_and_none_is_counted_twice(sou
     assert {(g.template_type, g.belongs) for g in found} == {(1, "conversations"), (2, "process_scorecards")}
 
 
+def test_the_seeds_131095_and_11237_scorecards_are_split_exactly(source: Postgres) -> None:
+    """29 templates of type 1 with a conversation each, 8 of type 2 without."""
+    people.fill(source.address, count=131_095, scores=0, day=people.DAY)
+    execute(
+        source,
+        "INSERT INTO director.scorecard_template_revisions SELECT 'auto' || i, 1, 1, 'T' FROM generate_series(0, 28) i; "
+        "UPDATE director.scorecards SET template_id = 'auto' || right(conversation_id, 8)::int % 29",
+    )
+    for n in range(8):
+        people.fill_process(source.address, template=f"manual-{n}", count=11_237 // 8 + (n < 11_237 % 8), scores=0)
+    found = of(source, *BOTH).of_day(DAY)
+    totals = {t: [g.scorecards for g in found if g.template_type == t] for t in (1, 2)}
+    assert {t: (len(counts), sum(counts)) for t, counts in totals.items()} == {1: (29, 131_095), 2: (8, 11_237)}
+    assert {(g.template_type, g.belongs) for g in found} == {(1, "conversations"), (2, "process_scorecards")}
+    assert of(source, *BOTH).rows == 0
+    assert of(source, "conversations").rows == 11_237
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -87,3 +105,10 @@ def test_a_scorecard_whose_conversation_has_no_usable_start_is_named(source: Pos
     execute(source, "UPDATE app.chats SET started_at = NULL")
     named = "scorecard of a conversation without a usable started_at"
     assert of(source, *BOTH).uncovered(DAY)[named] == 5
+
+
+def test_a_conversation_whose_end_no_window_of_labels_can_hold_is_named(source: Postgres) -> None:
+    people.fill(source.address, count=6)
+    execute(source, "UPDATE app.chats SET ended_at = '2400-01-01' WHERE chat_id < 'chat2'")
+    execute(source, "UPDATE app.chats SET ended_at = 'infinity' WHERE chat_id = 'chat2'")  # it goes on: no gap
+    assert of(source, *BOTH).uncovered(DAY) == {"conversation without a usable ended_at": 2}
