@@ -4,7 +4,6 @@ The one internal import of Dagster in the project is here: without the target ma
 as stale (dagster-facts, "Checks per partition"; pinned to dagster 1.13.27).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
@@ -72,9 +71,7 @@ def coverage_evaluation(
     key: dg.AssetKey, day: date, coverage: Coverage, targets: Targets | None = None
 ) -> dg.AssetCheckEvaluation:
     """Fails where scorecards of the day, or without a day, are of no configured dataset: never silence."""
-    missing, by_dataset = coverage.unhandled(day), Counter[str]()
-    for group in coverage.of_day(day):
-        by_dataset[group.belongs] += group.scorecards
+    missing = coverage.unhandled(day)
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=Check.TEMPLATE_COVERAGE.value,
@@ -83,7 +80,7 @@ def coverage_evaluation(
         severity=dg.AssetCheckSeverity.ERROR,
         description="; ".join([Verdict.UNCOVERED, *map(str, missing)] if missing else ["every template is handled"]),
         metadata={
-            "scorecards by dataset": dg.MetadataValue.json(dict(by_dataset)),
+            "scorecards by dataset": dg.MetadataValue.json(coverage.accounting(day)),
             "templates that nothing handles": dg.MetadataValue.json([str(g) for g in missing]),
         },
         target_materialization_data=(targets or {}).get(str(day)),

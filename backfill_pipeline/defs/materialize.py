@@ -65,6 +65,7 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
         "job log": dg.MetadataValue.path(launched.log),
         "workflows": dg.MetadataValue.md(_workflows(followed, cluster)),
         "source fingerprint": dg.MetadataValue.json({t: f"{s.fingerprint:x}" for t, s in (day.source or {}).items()}),
+        "scorecards by dataset": dg.MetadataValue.json(recorded.verification.coverage.accounting(day.day)),
         "uncovered": dg.MetadataValue.json(recorded.verification.coverage.uncovered(day.day)),
         "window": str(attempt.window),
         "attempt": attempt.attempt_id,

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.datasets import CONVERSATIONS, DATASETS
+
+PROCESS_TYPE = 2  # of a template whose scorecards hang on no conversation
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Group:
         """The class of rows as people read it."""
         return f"scorecard of dataset {self.belongs}" if self.belongs in DATASETS else self.belongs
 
+    @property
+    def account(self) -> str:
+        """Where it stands in the accounting. Type 2 with a conversation is loaded with it, and named for itself."""
+        is_odd = self.belongs == CONVERSATIONS.name and self.template_type == PROCESS_TYPE
+        return f"{self.belongs}, though of type {PROCESS_TYPE}" if is_odd else self.belongs
+
     def __str__(self) -> str:
         kind = "no revision" if self.template_type is None else f"type {self.template_type}"
         return f"template {self.template_id} ({kind}): {self.scorecards:,} of class '{self.name}'"
@@ -47,6 +55,13 @@ class Coverage:
     def of_day(self, day: date) -> tuple[Group, ...]:
         """The day's scorecards, and those that have no day and are named with each."""
         return tuple(g for g in self.groups if g.day in (day, None))
+
+    def accounting(self, day: date) -> dict[str, int]:
+        """All scorecards that are to be named with a day, by dataset, or by the class of those that fit none."""
+        found: Counter[str] = Counter()
+        for group in self.of_day(day):
+            found[group.account] += group.scorecards
+        return dict(found)
 
     def unhandled(self, day: date) -> tuple[Group, ...]:
         """Those of them that no configured dataset handles."""

@@ -90,6 +90,14 @@ def test_rows_that_fit_no_dataset_are_named_by_class_and_never_silence(
     assert of(source, *BOTH).uncovered(DAY) == {name: 10}
 
 
+def test_a_scorecard_of_type_2_with_a_conversation_is_loaded_with_it_and_named_for_itself(source: Postgres) -> None:
+    people.fill(source.address, count=5)
+    people.fill_process(source.address, template="template0", count=3)
+    execute(source, "UPDATE director.scorecards SET template_id = 'template0'")
+    accounting = of(source, *BOTH).accounting(DAY)
+    assert accounting == {"conversations, though of type 2": 5, "process_scorecards": 3}
+
+
 def test_appeals_dev_users_other_days_and_other_customers_are_no_gap(source: Postgres) -> None:
     people.fill_process(source.address, template="appeals", count=5)
     execute(source, "UPDATE director.scorecards SET scorecard_type = 2")
