@@ -22,7 +22,8 @@ from backfill_pipeline_tests.worker import targets
 from backfill_pipeline_tests.worker.servers import wait_until
 
 FORMS = (targets.OLDER, targets.NEWER)
-PLACES = [(cluster, form) for cluster in ("north", "south") for form in FORMS]
+EVERYWHERE = [(cluster, form) for cluster in ("north", "south") for form in FORMS]
+AS_IN_THE_STACK = [("north", targets.NEWER), ("south", targets.OLDER)]
 ONE_DAY, WEEK = days(15, 15), days(12, 18)
 CHANGES: dict[str, dict[str, Any]] = {
     "re-assigned": {"agent_user_id": "bob"},
@@ -32,9 +33,14 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=PLACES, ids=lambda p: "-".join(p))
-def labels(engines: Live, request: pytest.FixtureRequest) -> Iterator[Labels]:
+@pytest.fixture(params=EVERYWHERE, ids=lambda p: "-".join(p))
+def each(engines: Live, request: pytest.FixtureRequest) -> Iterator[Labels]:
     """Each form of the table, on one shard and on two."""
+    yield from made(engines, *request.param)
+
+
+@pytest.fixture(params=AS_IN_THE_STACK, ids=lambda p: "-".join(p))
+def labels(engines: Live, request: pytest.FixtureRequest) -> Iterator[Labels]:
     yield from made(engines, *request.param)
 
 
@@ -83,13 +89,13 @@ def changed(labels: Labels) -> None:
         labels.chat(name, **change)
 
 
-def test_l7_what_a_plain_reinsert_doubles_our_delete_has_taken_before(labels: Labels) -> None:
-    changed(labels)
-    reinserted(labels, WEEK)
-    ids = Counter(row[0] for row in labels.held())
-    doubled = NAMES if labels.form == targets.OLDER else [n for n in NAMES if "started_at" in CHANGES[n.split(":")[0]]]
+def test_l7_what_a_plain_reinsert_doubles_our_delete_has_taken_before(each: Labels) -> None:
+    changed(each)
+    reinserted(each, WEEK)
+    ids = Counter(row[0] for row in each.held())
+    doubled = NAMES if each.form == targets.OLDER else [n for n in NAMES if "started_at" in CHANGES[n.split(":")[0]]]
     assert {i for i, rows in ids.items() if rows > 1} == set(doubled)
-    assert_right(labels, run(labels, WEEK))
+    assert_right(each, run(each, WEEK))
 
 
 def test_the_window_of_the_new_day_alone_leaves_no_row_of_the_old_one(labels: Labels) -> None:
