@@ -19,7 +19,7 @@ CRONJOB = "cron-made-up"
 LABELS = {"backfill-pipeline/attempt": "1", "backfill-pipeline/dataset": "conversations"}
 
 
-def wait_for(is_true: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def wait_for(is_true: Callable[[], bool], what: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < end, f"{what} did not come true within {seconds} s"
@@ -63,7 +63,7 @@ class Folder:
         self.manifest.write_text(manifest if isinstance(manifest, str) else yaml.safe_dump(manifest))
         return self.launcher()
 
-    def over(self, name: str = "job-1", seconds: float = 15) -> JobStatus:
+    def over(self, name: str = "job-1", seconds: float = 60) -> JobStatus:
         wait_for(lambda: self.launcher().status(name).state.is_over, f"the end of {name}", seconds)
         return self.launcher().status(name)
 

@@ -19,7 +19,7 @@ from backfill_pipeline_tests.live import Live
 
 CLUSTER, CUSTOMER = "north", "acme"
 THREE_DAYS = Window(date(2026, 1, 1), date(2026, 1, 4))
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 1.5
 DEADLINE_SECONDS = 60
 
 _OF_ACME = f"customer_id = '{CUSTOMER}' AND conversation_id != ''"

@@ -16,7 +16,7 @@ from backfill_pipeline.stack.processes import PROJECT, marked_with
 from backfill_pipeline.stack.state import FILE, StackState, last_state, running_stack
 
 ONE_CLUSTER = {"clusters": [{"name": "north", "customers": [{"id": "acme", "profiles": ["default"]}]}]}
-START_SECONDS = 60
+START_SECONDS = 180  # a busy machine
 T = TypeVar("T")
 
 

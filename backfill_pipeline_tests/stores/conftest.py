@@ -12,7 +12,7 @@ from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline_tests.live import Live
 from backfill_pipeline_tests.worker import servers, targets
 
-LEASE_SECONDS = 0.6
+LEASE_SECONDS = 1.2
 _numbers = count()
 
 

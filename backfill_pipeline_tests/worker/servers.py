@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,12 +30,19 @@ def free_port() -> int:
     return choose_ports(["port"], {})["port"]
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come true within {seconds} s")
         time.sleep(0.05)
+
+
+def catches(process: "subprocess.Popen[bytes]", number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal by now (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    (mask,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(mask & 1 << (number - 1))
 
 
 def listens(port: int) -> bool:

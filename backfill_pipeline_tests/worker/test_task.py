@@ -1,6 +1,7 @@
 """The cron task as a process, against a real Temporal. No worker runs here, so what is started stays open."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -37,10 +38,18 @@ def connected(address: TemporalAddress) -> "asyncio.Future[Client]":
     return Client.connect(address.address, namespace=address.namespace)  # type: ignore[return-value]
 
 
-async def runs_of(address: TemporalAddress, workflow_id: str) -> list[WorkflowExecutionStatus | None]:
-    client = await connected(address)
-    await asyncio.sleep(1)  # visibility lags
-    return [w.status async for w in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+Statuses = list[WorkflowExecutionStatus | None]
+
+
+async def runs_of(address: TemporalAddress, workflow_id: str, expected: Statuses) -> Statuses:
+    """What Temporal lists, once it is as expected, or in the end: the list lags behind."""
+    client, end = await connected(address), time.monotonic() + 20
+    await asyncio.sleep(1)  # for one too many to be listed
+    while True:
+        found = [w.status async for w in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+        if found == expected or time.monotonic() > end:
+            return found
+        await asyncio.sleep(0.2)
 
 
 def test_a_profile_left_out_would_stay_stale_so_each_customer_and_profile_gets_its_execution(config: Path) -> None:
@@ -63,7 +72,8 @@ def test_t7_a_second_execution_is_not_started_while_the_attempts_first_one_runs(
     assert (first.returncode, second.returncode) == (0, 0), second.stderr
     assert first.stdout == second.stdout
     (execution,) = executions(second.stdout)
-    assert asyncio.run(runs_of(temporal, execution.workflow_id)) == [WorkflowExecutionStatus.RUNNING]
+    expected: Statuses = [WorkflowExecutionStatus.RUNNING]
+    assert asyncio.run(runs_of(temporal, execution.workflow_id, expected)) == expected
 
 
 def test_t7_a_second_execution_is_not_started_after_the_attempts_first_one_closed(
@@ -79,7 +89,8 @@ def test_t7_a_second_execution_is_not_started_after_the_attempts_first_one_close
     asyncio.run(close())
     second = cluster.run_task(config, **env)
     assert (second.returncode, second.stdout) == (0, first.stdout)
-    assert asyncio.run(runs_of(temporal, execution.workflow_id)) == [WorkflowExecutionStatus.TERMINATED]
+    expected: Statuses = [WorkflowExecutionStatus.TERMINATED]
+    assert asyncio.run(runs_of(temporal, execution.workflow_id, expected)) == expected
 
 
 def test_runs_without_an_attempt_would_never_run_again_if_their_ids_were_fixed(config: Path) -> None:
@@ -201,9 +212,9 @@ def test_a_job_ended_by_sigterm_says_so_and_leaves_no_one_waiting(tmp_path: Path
     command = [sys.executable, "-m", "backfill_pipeline.worker.tasks.batch_reindex_conversations"]
     env = cluster.environment(config, **WINDOW)
     with servers.ended(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)) as job:
-        time.sleep(6)
+        servers.wait_until(lambda: servers.catches(job, signal.SIGTERM), "the handler")
         job.terminate()
-        _, errors = job.communicate(timeout=10)
+        _, errors = job.communicate(timeout=60)
     assert job.returncode == 143
     assert b"SIGTERM" in errors
 

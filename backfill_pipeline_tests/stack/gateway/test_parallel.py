@@ -31,7 +31,13 @@ def test_eight_processes_at_once_neither_lose_nor_mix_rows(gateway: Gateway, cli
 def test_one_slow_query_does_not_keep_the_others_waiting(gateway: Gateway, client: Any) -> None:
     script = "import sys, urllib.request as u; u.urlopen(sys.argv[1], sys.argv[2].encode()).read()"
     slow = subprocess.Popen(
-        [sys.executable, "-c", script, gateway.url, "SELECT count(sleepEachRow(1)) FROM numbers(3)"]
+        [
+            sys.executable,
+            "-c",
+            script,
+            gateway.url,
+            "SELECT count(sleepEachRow(1)) FROM numbers(8) SETTINGS max_block_size = 1",
+        ]
     )
     time.sleep(0.5)
     assert client.command("SELECT 1") == 1
