@@ -51,7 +51,7 @@ test-faults:
 test-others:
 	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS))
 
-soak: setup ## 1,000 windows whose runs are killed by chance, 400 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
+soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)
 
 check: setup ## Lint, types, import rule, definitions
