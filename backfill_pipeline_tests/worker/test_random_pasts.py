@@ -15,7 +15,6 @@ from backfill_pipeline_tests.e2e.compare import differences
 from backfill_pipeline_tests.worker import targets
 from backfill_pipeline_tests.worker.past import CUSTOMER, SPAN, Past
 
-
 SOAK = int(os.environ.get("SOAK_HISTORIES", "200")) // 2
 some_and_many = pytest.mark.parametrize(("histories", "seed"), [(2, 1), pytest.param(SOAK, 2, marks=pytest.mark.soak)])
 
