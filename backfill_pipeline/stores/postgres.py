@@ -23,6 +23,9 @@ UTC_SESSION = "SET TimeZone TO 'UTC'"  # not among the options: the environment'
 # With 10,000 keys the planner takes a scan of the whole table for cheaper, and a slice then costs what the table does:
 # 0.5 s instead of 0.1 s in a table of 3.2 M scores (tried). Where there is no index it scans all the same.
 BY_INDEX = "SET enable_seqscan TO off"
+# Ids that depend on each other (customer, profile, conversation) are estimated as one row. PostgreSQL then merged by
+# customer and profile alone and compared 27,000 conversations with 44,000 scorecards one by one: minutes instead of 0.2 s.
+BY_HASH = "SET LOCAL enable_mergejoin TO off"
 SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TOO_LARGE = "too_large"  # our own code: a read was stopped because it outgrew its memory
 _WHY_LENGTH = 400
@@ -189,6 +192,7 @@ class Postgres:
         """A connection inside one REPEATABLE READ READ ONLY transaction: all its reads see the same moment."""
         with self.connection() as connection:
             connection.execute(SNAPSHOT)
+            connection.execute(BY_HASH)
             yield connection
             connection.execute("COMMIT")
 
