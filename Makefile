@@ -65,8 +65,12 @@ check: setup ## Lint, types, import rule, definitions
 bench: setup ## Speed of the transfer against two other ways, in one run
 	$(BIN)/python benchmarks/transfer.py
 
-screenshots: setup ## The README's pictures, from headless Chromium (a Debian package)
+screenshots: setup ## The README's pictures, from headless Chromium (a Debian package, installed if it is not there)
+	[ -x /usr/bin/chromium ] || { apt-get update -q && apt-get install -q -y chromium; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev,pictures]'
+	$(BIN)/backfill demo --keep
 	$(BIN)/python docs/screenshots.py
+	$(BIN)/backfill stop
 
 clean: ## Remove what the stack and the tools made; the virtual environment and the binaries stay
 	[ ! -x $(BIN)/backfill ] || $(BIN)/backfill stop

@@ -1,6 +1,6 @@
 """The README's pictures: pages of a running stack (`backfill demo --keep`), by headless Chromium.
 
-Needs Debian's package `chromium` and `pip install playwright`. Deletes one row of the demo's ClickHouse copy by hand, so that a
+`make screenshots` installs what it needs and runs it. Deletes one row of the demo's ClickHouse copy by hand, so that a
 check turns red: make the demo anew afterwards.
 """
 
