@@ -57,7 +57,7 @@ def _wait_until_listed(systems: Systems, workflow: WorkflowKind, earlier: Iterab
         end = systems.clock() + CLOSE_DEADLINE_SECONDS
         while missing := there - {f.workflow_id for f in _of_attempt(systems, workflow, attempt)}:
             if systems.clock() > end:
-                raise _does_not_close(attempt, missing, f"not listed by Temporal within {CLOSE_DEADLINE_SECONDS} s")
+                raise _goes_on(attempt, missing, f"there, but not listed within {CLOSE_DEADLINE_SECONDS} s")
             systems.sleep(0.2)
 
 
@@ -79,7 +79,7 @@ def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, our
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
             ids = [f.workflow_id for f in still_open]
-            raise _does_not_close(claim, ids, f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
+            raise _goes_on(claim, ids, f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
         for found in still_open:
             systems.temporal.cancel(found.workflow_id)
         systems.sleep(0.5)
@@ -125,11 +125,11 @@ def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:
         )
 
 
-def _does_not_close(claim: Claim, ids: Iterable[str], why: str) -> PipelineError:
+def _goes_on(claim: Claim, ids: Iterable[str], why: str) -> PipelineError:
     return PipelineError(
-        "A workflow of an earlier attempt does not close",
+        "A workflow of an earlier attempt may go on writing",
         where=f"{claim.customer} on {claim.cluster}, {claim.window}",
         why=f"{', '.join(ids)}: {why}",
-        next_step="terminate it in Temporal's UI, then rerun",
+        next_step="look it up by its id in Temporal's UI, terminate it if it is open, then rerun",
         kind=Kind.RETRY,
     )

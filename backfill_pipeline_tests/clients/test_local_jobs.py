@@ -231,7 +231,7 @@ def test_d15_a_job_that_ignores_sigterm_is_ended_all_the_same(folder: Folder) ->
     wait_for(lambda: any("started" in line for line in jobs.log("job-1")), "the start")
     began = time.monotonic()
     jobs.cancel("job-1", deadline_seconds=1)
-    assert time.monotonic() - began < 20  # it would sleep for longer
+    assert time.monotonic() - began < 5
     nothing_is_left(folder)
     assert jobs.status("job-1").state is JobState.FAILED
 

@@ -28,17 +28,22 @@ def workflow_of(systems: Systems, claim: Claim) -> Found:
     return found
 
 
-def test_t3_nothing_is_deleted_while_a_dead_runs_workflow_may_still_write(small: Small, tmp_path: Path) -> None:
-    """The worker stands still, so that the workflow is surely open when the next attempt begins."""
+def killed_above_a_paused_worker(small: Small, folder: Path) -> Claim:
+    """A dead run whose workflow is surely open when the next attempt begins: the worker stands still until then."""
     small.damaged()
     pid = pid_of(small, f"worker-{CLUSTER}")
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    dead, heir = small.killed(tmp_path / "dead", KillPoint("temporal.status")), small.claim()
+    dead = small.killed(folder, KillPoint("temporal.status"))
+    threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
+    return dead
+
+
+def test_t3_nothing_is_deleted_while_a_dead_runs_workflow_may_still_write(small: Small, tmp_path: Path) -> None:
+    dead, heir = killed_above_a_paused_worker(small, tmp_path / "dead"), small.claim()
     states: list[WorkflowState] = []
     with small.live.systems(CLUSTER) as systems:
         assert workflow_of(systems, dead).state is WorkflowState.RUNNING
-        threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
         wait_until(lambda: not is_leased(systems), "the end of the dead run's lease")
 
         def heard(name: str) -> None:
@@ -75,12 +80,7 @@ class LateList:
 
 
 def test_t3_a_workflow_that_temporal_does_not_list_yet_is_not_taken_for_none(small: Small, tmp_path: Path) -> None:
-    small.damaged()
-    pid = pid_of(small, f"worker-{CLUSTER}")
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    dead, heir = small.killed(tmp_path / "dead", KillPoint("temporal.status")), small.claim()
-    threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
+    dead, heir = killed_above_a_paused_worker(small, tmp_path / "dead"), small.claim()
     with small.live.systems(CLUSTER) as systems:
         wait_until(lambda: not is_leased(systems), "the end of the dead run's lease")
         late: Any = LateList(systems.temporal)

@@ -47,7 +47,7 @@ async def _pollers(address: str) -> int:
 
 
 def test_a_workflow_finds_a_worker_once_the_stack_says_that_it_is_ready(stack: StackState) -> None:
-    assert until(lambda: pollers(stack), "a poller", seconds=20) == 1
+    assert until(lambda: pollers(stack), "a poller", seconds=5) == 1
 
 
 def test_nothing_of_temporal_or_the_worker_listens_beyond_loopback(stack: StackState) -> None:

@@ -179,4 +179,4 @@ def test_children_do_not_outlive_the_thread_that_watches_them(tmp_path: Path) ->
     )
     starter.start()
     starter.join()
-    until(lambda: children[0].exit_code() is not None, "its end")
+    until(lambda: children[0].exit_code() is not None, "its end", seconds=5)

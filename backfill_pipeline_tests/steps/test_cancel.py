@@ -113,7 +113,10 @@ def test_d15_a_cancel_while_a_workflow_runs_ends_job_and_workflow_and_names_the_
         threading.Timer(1, os.kill, [pid, signal.SIGCONT]).start()
         [ours] = running(systems)
         interrupted(process)
-        assert systems.temporal.status(ours).state == "CANCELED"  # by its id: the list may lag behind
+        assert systems.temporal.status(ours).state == "CANCELED"  # by its id: the list lags behind
+        wait_until(lambda: running(systems) == [], "a list without it")
+        [found] = systems.temporal.of_attempt("ReindexConversations", CUSTOMER, THREE_DAYS, claim.attempt_id)
+        assert (found.workflow_id, found.state) == (ours, "CANCELED")
         assert_emptied_and_free(systems, claim)
         assert systems.ledger.unended(small.claim()) == ()
     small.assert_right(small.run(small.claim(), tmp_path / "again"))

@@ -62,7 +62,7 @@ class EngineError(Exception):
 
 
 class ClientGone(Exception):
-    """The client closed the connection: there is nobody left to answer."""
+    """The client closed the connection, or takes nothing any more: there is nobody left to answer."""
 
 
 def mid_stream_block(error: EngineError, version: str, tag: str) -> bytes:

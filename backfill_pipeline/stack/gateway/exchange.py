@@ -24,6 +24,7 @@ class Exchange:
         self._watcher: asyncio.Task[None] | None = None
         self._on_gone: Callable[[], None] = lambda: None
         self.gone = False
+        self.send_seconds = 30.0  # a server's own `http_send_timeout`
         self.decoder: Decoder = Plain()
 
     async def begin(self) -> None:
@@ -57,13 +58,23 @@ class Exchange:
 
     def start(self, status: int, headers: Headers, body: bytes, more: bool) -> None:
         """Sends the headers and a first part of the body."""
-        self._wait(self._send_start(status, headers, body, more))
+        self._sent(self._send_start(status, headers, body, more))
 
     def write(self, body: bytes, more: bool = True) -> None:
         """Sends another part; returns when the socket has room for the next."""
         if self.gone:
             raise ClientGone
-        self._wait(self._send_body(body, more))
+        self._sent(self._send_body(body, more))
+
+    def _sent(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        sending = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            sending.result(self.send_seconds)
+        except TimeoutError:
+            # A query stays in the engine until its result was taken: no kill would end it, and `KILL ... SYNC` hang.
+            sending.cancel()
+            self.gone = True
+            raise ClientGone from None
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -80,6 +80,7 @@ class Runner:
     def _run(self, ask: Ask, statement: Statement, exchange: Exchange, reply: Reply) -> None:
         refuse_outside(statement.sql)
         with self._engine.connect(ask.database, ask.settings, ask.query_id) as connection:
+            exchange.send_seconds = float(ask.settings.get("http_send_timeout", exchange.send_seconds))
             for table in ask.externals:
                 create = f"CREATE TEMPORARY TABLE {quoted_name(table.name)} ({table.structure})"
                 refuse_outside(create.encode())

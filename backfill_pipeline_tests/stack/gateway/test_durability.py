@@ -74,7 +74,7 @@ def test_a_stop_is_clean_and_within_five_seconds_whatever_still_runs(own_gateway
     time.sleep(0.5)
     began = time.monotonic()
     assert own_gateway.stop() == 0
-    assert time.monotonic() - began < 20  # four of grace, and a busy machine: what still ran would take minutes
+    assert time.monotonic() - began < 8  # four of grace, and a busy machine
     own_gateway.start()
     assert own_gateway.client().command("SELECT count() FROM t") == 0
 

@@ -103,11 +103,26 @@ def test_a_broken_insert_is_not_acknowledged(client: Any) -> None:
 
 
 def test_a_query_is_killed_by_the_id_its_client_gave_it(gateway: Gateway, client: Any) -> None:
-    victim = send(gateway, MANY_ROWS, query_id="kill-me")
-    victim.recv(1000)
+    asleep = "SELECT count(sleepEachRow(1)) FROM numbers(1000) SETTINGS function_sleep_max_microseconds_per_block=0"
+    victim = send(gateway, asleep, query_id="kill-me")
+    wait_until(lambda: running(client, "numbers(1000)") == 1)
+    client.command("KILL QUERY WHERE query_id = 'kill-me' SYNC")
+    assert running(client, "numbers(1000)") == 0
+    victim.close()
+
+
+def test_a_client_that_reads_no_more_holds_neither_a_query_nor_a_kill(gateway: Gateway, client: Any) -> None:
+    stuck = send(gateway, MANY_ROWS, query_id="stuck", http_send_timeout="1")
+    stuck.recv(1000)
+    # Its socket's buffers are full, and nothing else ends it, when it is cut off.
+    wait_until(lambda: running(client, "numbers(1000000000)") == 0)
+    stuck.close()
+    killed = send(gateway, MANY_ROWS, query_id="kill-me", http_send_timeout="2")
+    killed.recv(1000)
+    time.sleep(1)
     client.command("KILL QUERY WHERE query_id = 'kill-me' SYNC")
     assert running(client, "numbers(1000000000)") == 0
-    victim.close()
+    killed.close()
 
 
 def lines(count: int) -> Iterator[bytes]:
