@@ -10,7 +10,7 @@ from backfill_pipeline.config import Config
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs.assets import build
 from backfill_pipeline.defs.ops import AssetId
-from backfill_pipeline.defs.partitions import own, plain, window_of
+from backfill_pipeline.defs.partitions import own, plain
 
 IDS = ["acme", "acme-east", "acme_east", "acme.east", "Acme", "1"]
 TREE = {
@@ -69,8 +69,3 @@ def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repositor
     assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates"}
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
-
-
-def test_one_delete_and_one_job_never_cover_days_with_a_hole() -> None:
-    with pytest.raises(dg.Failure, match="one window"):
-        window_of(["2026-01-01", "2026-01-03"])

@@ -48,7 +48,9 @@ def _reaches_out(before: Token, token: Token, at: int) -> bool:
     if _bare(token) in _SETTINGS:
         return True
     # A database's engine needs no bracket.
-    if (token.text == b"(" and _bare(before) in _FUNCTIONS) or (before.upper == b"ENGINE" and _bare(token) in _FUNCTIONS):
+    if (token.text == b"(" and _bare(before) in _FUNCTIONS) or (
+        before.upper == b"ENGINE" and _bare(token) in _FUNCTIONS
+    ):
         return True
     if at == 1 and before.upper == b"SYSTEM":
         return token.upper in _SYSTEM

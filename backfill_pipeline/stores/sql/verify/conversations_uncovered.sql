@@ -29,6 +29,10 @@ WHERE s.customer_id = %(customer)s AND s.profile_id = ANY (%(profiles)s)
   )
 GROUP BY 1
 UNION ALL
+SELECT 'scorecard of an unknown scorecard_type', count(*)
+FROM director.scorecards AS s
+WHERE s.customer_id = %(customer)s AND s.scorecard_type NOT IN (1, 2, 3)
+UNION ALL
 SELECT 'scorecard of a profile that the configuration does not name', count(*)
 FROM director.scorecards AS s
 WHERE s.customer_id = %(customer)s AND NOT s.profile_id = ANY (%(profiles)s)
