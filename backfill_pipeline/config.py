@@ -144,7 +144,7 @@ class Limits(Model):
     )
     min_source_ratio: float = Field(0.9, ge=0, le=1, description="source ids below this share of the target's refuse")
     lease_seconds: float = Field(60, gt=0)
-    clock_skew_seconds: float = Field(5, ge=0)
+    clock_skew_seconds: float = Field(5, ge=0, le=3600)
     delete_deadline_seconds: float = Field(3600, gt=0)
     job_deadline_seconds: float = Field(6 * 3600, gt=0)
     follow_deadline_seconds: float = Field(24 * 3600, gt=0)
@@ -331,6 +331,8 @@ def _parsed(path: Path, text: str) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise _unreadable(f"{path}{line}", str(getattr(error, "problem", error))) from None
+    except RecursionError:
+        raise _unreadable(str(path), "it is nested too deeply") from None
     if not isinstance(tree, dict):
         raise _unreadable(f"{path}:1", "expected a mapping with `clusters`")
     return tree

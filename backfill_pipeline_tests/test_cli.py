@@ -93,6 +93,13 @@ def test_bad_input_ends_with_2_and_touches_nothing(arguments: tuple[str, ...], t
     assert not (tmp_path / "stack" / "stack.json").exists()
 
 
+def test_a_folder_that_can_not_be_made_is_told_in_a_sentence() -> None:
+    done = run("stack", "--folder", "/proc/nowhere")
+    assert done.returncode == 2
+    assert "The stack's folder can't be used. Where: /proc/nowhere. Why:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_bad_input_is_told_apart_from_a_system_that_is_away(
     kind: Kind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -144,6 +144,10 @@ def test_no_file_a_folder_and_bytes_that_are_no_text_are_named(tmp_path: Path) -
     assert f"Where: {tmp_path / 'binary'}" in error_of(tmp_path / "binary")
 
 
+def test_a_file_nested_without_end_is_told_in_a_sentence(written: Written) -> None:
+    assert "it is nested too deeply" in error_of(written("clusters: " + "[" * 5000))
+
+
 def test_a_configuration_that_nobody_named_is_an_error_and_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BACKFILL_CONFIG", raising=False)
     with pytest.raises(ConfigError, match="BACKFILL_CONFIG is not set"):

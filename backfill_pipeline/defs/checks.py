@@ -14,7 +14,7 @@ from backfill_pipeline.defs.evaluations import (
     parity_evaluation,
 )
 from backfill_pipeline.defs.ops import AssetId
-from backfill_pipeline.defs.partitions import window_of
+from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import DATASETS, Check
 from backfill_pipeline.domain.naming import cluster_pool
@@ -88,11 +88,11 @@ def _check(
         required_resource_keys={"pipeline"},
     )
     def check(context: dg.AssetCheckExecutionContext):  # type: ignore[no-untyped-def]
-        days = list(context.op_execution_context.partition_keys)
+        window = run_window(context.op_execution_context)
         pipeline: Pipeline = context.op_execution_context.resources.pipeline
-        targets = newest_materializations(context.op_execution_context.instance, of.key, days)
+        targets = newest_materializations(context.op_execution_context.instance, of.key, map(str, window.days))
         with pipeline.systems(cluster.name, context.log.info) as systems:
-            yield from evaluate(of, profiles, systems, window_of(days), targets)
+            yield from evaluate(of, profiles, systems, window, targets)
         yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return check

@@ -5,7 +5,8 @@ different pools are refused (dagster-facts, 13).
 """
 
 import getpass
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import NAMESPACE_OID, uuid5
@@ -15,9 +16,10 @@ import dagster as dg
 from backfill_pipeline.config import Cluster, Customer
 from backfill_pipeline.defs.graph import READY
 from backfill_pipeline.defs.materialize import publish
-from backfill_pipeline.defs.partitions import window_of
+from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import Dataset
+from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
 from backfill_pipeline.domain.plans import Claim
@@ -29,6 +31,7 @@ T = TypeVar("T")
 
 LAUNCHED_BY_TAG = "launched_by"
 ATTEMPT_TAG = "backfill/attempt"
+BY_HAND_TAG = "backfill/by_hand"
 FROM_FAILURE = (
     "A step was repeated alone (the run page's 'from failure'); that proves nothing, so no day was marked. "
     "Two right ways: on the backfill's page 're-execute from failure', or on the asset's page "
@@ -88,7 +91,10 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
         claim = _claim(context, cluster, assets)
         context.instance.add_run_tags(context.run_id, {ATTEMPT_TAG: claim.attempt_id})
         by, approved = launched_by(context.run.tags), approvals(context.run.tags)
-        return _with_systems(context, cluster, lambda s: inspect.inspect(s, claim, launched_by=by, approved=approved))
+        with _left_to_a_person(context):
+            return _with_systems(
+                context, cluster, lambda s: inspect.inspect(s, claim, launched_by=by, approved=approved)
+            )
 
     @dg.op(
         name=f"delete_{suffix}",
@@ -150,7 +156,7 @@ def launched_by(tags: Mapping[str, str]) -> str:
 
 
 def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str, AssetId]) -> Claim:
-    asset, window = _asset(context, assets), window_of(context.partition_keys)
+    asset, window = _asset(context, assets), run_window(context)
     identity = "\n".join([context.run_id, asset.graph, window.start.isoformat(), window.end.isoformat()])
     return Claim(
         attempt_id=str(uuid5(NAMESPACE_OID, identity)),
@@ -161,6 +167,17 @@ def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str
         dataset=asset.dataset,
         window=window,
     )
+
+
+@contextmanager
+def _left_to_a_person(context: dg.OpExecutionContext) -> Iterator[None]:
+    """What is missing, such as a table or a column, is missing the next time too: the retry sensor passes the run over."""
+    try:
+        yield
+    except PipelineError as error:
+        if error.kind is Kind.MISSING:
+            context.instance.add_run_tags(context.run_id, {BY_HAND_TAG: error.kind.value})
+        raise
 
 
 def _asset(context: dg.OpExecutionContext, assets: Mapping[str, AssetId]) -> AssetId:

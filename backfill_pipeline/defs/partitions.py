@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.windows import Window, parse_day, windows_of
 
 RANGE_START = "dagster/asset_partition_range_start"
@@ -29,16 +30,38 @@ def own(first_day: date, key: dg.AssetKey) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(first_day.isoformat(), timezone="UTC", exclusions=[exclusion])
 
 
-def window_of(partition_keys: Iterable[str]) -> Window:
+def run_window(context: dg.OpExecutionContext) -> Window:
     """The run's one window.
 
     Raises:
-        dagster.Failure: the days have a hole; one delete and one Job can't cover them.
+        Refused: the run has no days, a reversed range, or days with a hole; one delete and one Job can't cover them.
+    """
+    try:
+        return window_of(context.partition_keys)
+    except dg.DagsterInvariantViolationError:
+        raise _not_one_window("none are given") from None
+
+
+def window_of(partition_keys: Iterable[str]) -> Window:
+    """The window that these days are.
+
+    Raises:
+        Refused: they are none, or have a hole.
     """
     windows = windows_of(parse_day(k) for k in partition_keys)
-    if len(windows) != 1:
-        raise dg.Failure(f"a run covers one window; these days are {len(windows)}", allow_retries=False)
-    return windows[0]
+    if len(windows) == 1:
+        return windows[0]
+    raise _not_one_window(f"they are in {len(windows)} parts" if windows else "the range is empty or reversed")
+
+
+def _not_one_window(why: str) -> Refused:
+    return Refused(
+        "A run covers one window of consecutive days; nothing was touched",
+        where="the days of this run",
+        why=why,
+        next_step=f"choose days on the asset's or the backfill's page, or launch with the tags {RANGE_START} and "
+        f"{RANGE_END}, both inclusive",
+    )
 
 
 def range_tags(window: Window) -> dict[str, str]:

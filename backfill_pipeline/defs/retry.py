@@ -13,7 +13,7 @@ import dagster as dg
 
 from backfill_pipeline.config import Config, Limits
 from backfill_pipeline.defs.assets import Built
-from backfill_pipeline.defs.ops import LAUNCHED_BY_TAG
+from backfill_pipeline.defs.ops import BY_HAND_TAG, LAUNCHED_BY_TAG
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import APPROVED_TAG
@@ -48,7 +48,7 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Retries exactly the failed days, at most {config.limits.retry_attempts} times, with a growing "
-        "delay; a run cancelled by hand is left alone.",
+        "delay; a run cancelled by hand is left alone, and so is one that lacked a table or column.",
     )
     def retry_failed_days(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         failed = list(_failed(context.instance, keys))
@@ -66,7 +66,7 @@ def _failed(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> Iterator[Fa
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=MAX_RUNS)
     for (run_id, key), days in _newest(records, keys).items():
         record = next(r for r in records if r.dagster_run.run_id == run_id)
-        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE and not _will_retry(record):
+        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE and not _is_passed_over(record):
             undone = tuple(d for d in days if str(d) not in _done(instance, key, run_id, days))
             if undone:
                 yield Failed(key, run_id, undone, _retry_of(record), record.end_time or 0.0, _kept(record))
@@ -103,8 +103,10 @@ def _done(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, days: Seq
     return {str(r.partition_key) for r in records if r.run_id == run_id}
 
 
-def _will_retry(record: dg.RunRecord) -> bool:
-    return record.dagster_run.tags.get("dagster/will_retry") == "true"
+def _is_passed_over(record: dg.RunRecord) -> bool:
+    """Dagster itself goes on with the run, or a person must first mend what it lacked."""
+    tags = record.dagster_run.tags
+    return tags.get("dagster/will_retry") == "true" or BY_HAND_TAG in tags
 
 
 def _retry_of(record: dg.RunRecord) -> int:

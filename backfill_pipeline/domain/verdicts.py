@@ -115,5 +115,7 @@ class Doubled:
         on = ", ".join(str(d) for d in self.also_on if d != self.day)
         parts = [f"{self.table}: {self.ids:,} ids have more than one row"]
         parts += [f"{self.across_shards:,} on more than one shard"] if self.across_shards else []
-        parts += [f"also on {on}: reindex those days too"] if on else []
+        parts += (
+            [f"also on {on}: reindex those days too, unless the source has them on each of these days"] if on else []
+        )
         return "; ".join(parts) + f" (for example {', '.join(self.sample)})"

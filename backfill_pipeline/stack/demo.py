@@ -96,6 +96,8 @@ def _stack(demo: Demo, console: Console) -> Iterator[StackState]:
 def _shown(demo: Demo, state: StackState, console: Console, started: float, running_before: bool) -> int:
     os.environ.update(state.environment())
     config = load(state.config_path)
+    if running_before:
+        console.print("this stack's data is made anew, defects included, and what was in it is gone")
     with console.status("making data with planted defects"):
         generate(config, seed=demo.seed, size=demo.size, days=demo.days, folder=demo.folder)
     before = _looked(config, demo, console, "Before")

@@ -238,8 +238,13 @@ def _known(parts: Collection[str]) -> frozenset[str]:
 
 
 def _locked(folder: Path) -> IO[str]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = (folder / "lock").open("w")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise Refused(
+            "The stack's folder can't be used", where=str(folder), why=str(error), next_step="choose another --folder"
+        ) from None
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -291,9 +296,12 @@ def _temporal_state(cluster: str, here: dict[str, HostPort]) -> TemporalState:
 
 
 def _end_orphans(last: StackState, progress: Say) -> None:
-    ended = end_strangers(_left_over(last))
+    left = _left_over(last)
+    if left:
+        progress(f"ending {len(left)} processes that a killed supervisor had left")
+    ended = end_strangers(left)
     if ended:
-        progress(f"ended {len(ended)} processes that a killed supervisor had left: {', '.join(map(str, ended))}")
+        progress(f"ended: {', '.join(map(str, ended))}")
 
 
 def _left_over(state: StackState) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ from backfill_pipeline.config import Config
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs.assets import build
 from backfill_pipeline.defs.ops import AssetId
-from backfill_pipeline.defs.partitions import own, plain, window_of
+from backfill_pipeline.defs.partitions import own, plain
 
 IDS = ["acme", "acme-east", "acme_east", "acme.east", "Acme", "1"]
 TREE = {
@@ -99,8 +99,3 @@ def test_labels_without_the_dataset_that_comes_before_them_load_too() -> None:
     graph = definitions_of(config).get_repository_def().asset_graph
     parents = {k.to_user_string() for k in graph.get(AssetId("labels", "south", "acme").key).parent_keys}
     assert "conversations/south/acme" not in parents
-
-
-def test_one_delete_and_one_job_never_cover_days_with_a_hole() -> None:
-    with pytest.raises(dg.Failure, match="one window"):
-        window_of(["2026-01-01", "2026-01-03"])

@@ -9,8 +9,10 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from backfill_pipeline.config import Limits
+from backfill_pipeline.defs.ops import BY_HAND_TAG, _left_to_a_person
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.retry import RETRY_TAG, Failed, _failed, _is_due, _requests
+from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.windows import Window
 
 KEY = dg.AssetKey(["conversations", "north", "acme"])
@@ -97,6 +99,24 @@ def test_days_that_the_failed_run_materialized_are_not_deleted_again(instance: d
     instance.report_dagster_event(event, failed)
     (left,) = found(instance)
     assert left.days == (date(2026, 1, 1), date(2026, 1, 3))
+
+
+@pytest.mark.parametrize(("kind", "is_left"), [(Kind.MISSING, True), (Kind.UNREACHABLE, False), (Kind.REFUSED, False)])
+def test_p8_a_run_that_lacked_a_column_is_not_retried(instance: dg.DagsterInstance, kind: Kind, is_left: bool) -> None:
+    @dg.op
+    def inspect(context: dg.OpExecutionContext) -> None:
+        with _left_to_a_person(context):
+            raise PipelineError("no such column", where="-", why="-", next_step="-", kind=kind)
+
+    @dg.job(tags=range_tags(WINDOW))
+    def failing() -> None:
+        inspect()
+
+    result = failing.execute_in_process(instance=instance, raise_on_error=False)
+    tags = dict(instance.get_run_by_id(result.run_id).tags)  # type: ignore[union-attr]
+    assert (BY_HAND_TAG in tags) is is_left
+    run(instance, dg.DagsterRunStatus.FAILURE, **tags)
+    assert (found(instance) == []) is is_left
 
 
 FAILED = Failed(KEY, "run-1", WINDOW.days, 0, ended=1000.0)

@@ -212,6 +212,15 @@ def test_one_changed_value_makes_its_day_different_and_no_other(
     assert verdicts(*loaded) == [Verdict.MATCH, Verdict.DIFFERENT, Verdict.MATCH]
 
 
+def test_a_row_without_an_id_that_nobody_should_have_written_is_seen(loaded: tuple[Postgres, ClickHouse]) -> None:
+    postgres, target = loaded
+    columns = "customer_id, profile_id, conversation_id, conversation_start_time, update_time"
+    target.shards[0].client().command(
+        f"INSERT INTO conversation ({columns}) VALUES ('acme', 'default', '', '2026-01-02 10:00:00', '2026-01-02 10:00:00')"
+    )
+    assert verdicts(postgres, target)[1] is Verdict.DIFFERENT
+
+
 def test_d9_a_shard_that_can_not_be_counted_gives_no_partial_sum(loaded: tuple[Postgres, ClickHouse]) -> None:
     _, target = loaded
     columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
@@ -247,6 +256,7 @@ def test_p6_rows_that_fit_no_day_are_counted_by_class_and_those_of_others_are_no
     assert dict(found.dayless) == {
         "conversation without a usable started_at": 3,
         "conversation of a profile that the configuration does not name": 1,
+        "scorecard of an unknown scorecard_type": 2,
         "scorecard of a profile that the configuration does not name": 1,
     }
     assert found.uncovered(DAYS.start) == {
@@ -270,5 +280,7 @@ INSERT INTO director.scorecards (customer_id, profile_id, scorecard_id, conversa
     ('acme', 'default', 'o1', 'nobody', 't', 1, NULL), ('acme', 'default', 'o2', 'u9', 't', 1, NULL),
     ('acme', 'default', 'o3', 'nobody', 't', 1, 2), ('acme', 'default', 'o4', '', 't', 1, NULL),
     ('acme-east', 'default', 'o5', 'nobody', 't', 1, NULL), ('acme', 'default', 'o6', 'u1', 't', 1, NULL),
-    ('acme', 'other', 'o7', 'u4', 't', 1, NULL), ('acme', 'default', 'o8', 'u5', 't', 1, NULL)
+    ('acme', 'other', 'o7', 'u4', 't', 1, NULL), ('acme', 'default', 'o8', 'u5', 't', 1, NULL),
+    ('acme', 'default', 'o9', 'nobody', 't', 1, 0), ('acme', 'default', 'p0', 'nobody', 't', 1, 9),
+    ('acme', 'default', 'p1', 'nobody', 't', 1, 3)
 """

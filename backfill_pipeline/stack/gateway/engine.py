@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 from backfill_pipeline.stack.gateway.config_xml import write_config
 from backfill_pipeline.stack.gateway.errors import EngineError
@@ -22,6 +23,10 @@ _DEFAULTS = {
     "allow_introspection_functions": "0",
     "storage_file_read_method": "pread",
 }
+# The engine's own first database shows the files of the machine as tables (`SELECT * FROM '/etc/passwd'`, also through
+# `remote()` or a Distributed table). It gets another name than `default` and is dropped before anybody can ask.
+_FILES_AS_TABLES = "files_as_tables"
+_ATTACH_DEFAULT = "ATTACH DATABASE _ UUID '{uuid}'\nENGINE = Atomic\n"
 # The engine draws a query's id by itself and knows no custom settings, so a running query is found by a text setting
 # that has no effect on one host. It is shown in `system.processes` and `system.query_log`.
 HANDLE_SETTING = "cluster_for_parallel_replicas"
@@ -109,12 +114,14 @@ class Engine:
         self._lock = _locked(directory)
         self._chdb = _engine_in_utc()
         config = write_config(directory, shard, max_memory)
+        _own_default_database(directory / "data" / "metadata")
         # A signal ends the HTTP server first, which then ends the engine.
         self._chdb.set_signal_handlers_enabled(0)
-        pairs = {"config-file": str(config), **_DEFAULTS}
+        pairs = {"config-file": str(config), "default_database": _FILES_AS_TABLES, **_DEFAULTS}
         self._url = f"{directory / 'data'}?" + "&".join(f"{name}={value}" for name, value in pairs.items())
         self._root = self._chdb.connect(self._url)
         with self.connect() as connection:
+            connection.run(f"DROP DATABASE IF EXISTS {_FILES_AS_TABLES} SYNC")
             self.version = connection.text("SELECT version()")
 
     @contextlib.contextmanager
@@ -157,6 +164,17 @@ def _locked(directory: Path) -> IO[str]:
         lock.close()
         raise SystemExit(f"another gateway holds {directory}: one process per data directory") from None
     return lock
+
+
+def _own_default_database(metadata: Path) -> None:
+    """Makes `default` a database as a server has it; one that the engine made in its own way keeps its tables."""
+    metadata.mkdir(parents=True, exist_ok=True)
+    statement, link = metadata / "default.sql", metadata / "default"
+    if not statement.exists():
+        uuid = link.readlink().name if link.is_symlink() else str(uuid4())
+        statement.write_text(_ATTACH_DEFAULT.format(uuid=uuid))
+    # The engine's own first database would take the UUID that the link names; the link is made again at every start.
+    link.unlink(missing_ok=True)
 
 
 def _engine_in_utc() -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from backfill_pipeline.stack.gateway.engine import Connection, quoted
 from backfill_pipeline.stack.gateway.tokens import Token, qualified_name, tokens
 
-_UUID_OF = "SELECT extract(data_paths[1], '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}') FROM system.tables"
+_UUID_OF = "SELECT uuid FROM system.tables"
 _NOISE = frozenset((b"OR", b"REPLACE", b"IF", b"NOT", b"EXISTS"))
 
 
@@ -65,7 +65,7 @@ def _source(found: list[Token], at: int) -> bytes | None:
 
 
 def _uuid(connection: Connection, table: bytes) -> str:
-    """From the data's path, as the default database of the embedded engine shows no UUIDs."""
+    """What a table keeps over RENAME and EXCHANGE."""
     parts = [_unquoted(token) for token in tokens(table) if token.is_name]
     database = quoted(parts[0]) if len(parts) > 1 else "currentDatabase()"
     return connection.text(f"{_UUID_OF} WHERE database = {database} AND name = {quoted(parts[-1])}")

@@ -78,7 +78,7 @@ class Runner:
                 return _readable(ask, statement_of(text, ask.default_format))
 
     def _run(self, ask: Ask, statement: Statement, exchange: Exchange, reply: Reply) -> None:
-        refuse_outside(statement.sql)
+        refuse_outside(statement.sql, ask.settings)
         with self._engine.connect(ask.database, ask.settings, ask.query_id) as connection:
             exchange.send_seconds = float(ask.settings.get("http_send_timeout", exchange.send_seconds))
             for table in ask.externals:

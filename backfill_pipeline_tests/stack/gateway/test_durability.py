@@ -1,3 +1,4 @@
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,6 +40,28 @@ def test_no_acknowledged_insert_is_lost_by_a_kill(own_gateway: Gateway) -> None:
     rows = dict(own_gateway.client().query("SELECT id, count() FROM t GROUP BY id").result_rows)
     for batch in range(max(map(len, acknowledged))):
         assert rows[batch] >= 100 * sum(batch in mine for mine in acknowledged)
+
+
+BY_ITSELF = """
+import sys
+import chdb._chdb
+connection = chdb._chdb.connect(sys.argv[1])
+connection.query("CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id", "Native")
+connection.query("INSERT INTO kept VALUES (7)", "Native")
+connection.close()
+"""
+
+
+def test_a_folder_that_the_engine_made_by_itself_keeps_its_rows_over_every_start(own_gateway: Gateway) -> None:
+    own_gateway.stop()
+    data = own_gateway.path / "data"
+    shutil.rmtree(data)
+    subprocess.run([sys.executable, "-c", BY_ITSELF, str(data)], check=True, timeout=60)
+    for _ in range(2):
+        own_gateway.start()
+        assert own_gateway.client().command("SELECT id FROM default.kept") == 7
+        own_gateway.kill()
+    own_gateway.start()
 
 
 def test_no_acknowledged_change_is_lost_by_a_kill(own_gateway: Gateway) -> None:

@@ -28,8 +28,18 @@ def secret(tmp_path: Path) -> Path:
         "WITH format AS (SELECT 1) SELECT * FROM file('{path}', 'LineAsString')",
         "SELECT * FROM url('file://{path}', 'LineAsString')",
         "SELECT * FROM filesystem('{path}')",
+        "SELECT * FROM `fil\\x65`('{path}', 'LineAsString')",
         "SELECT * FROM '{path}'",
         'SELECT * FROM "{path}"',
+        "SELECT * FROM default.`{path}`",
+        "SELECT * FROM files_as_tables.`{path}`",
+        "SELECT * FROM remote('localhost', 'default', '{path}')",
+        "SELECT * FROM cluster('conversations', 'default', '{path}')",
+        "DESCRIBE default.`{path}`",
+        "INSERT INTO default.`{path}` VALUES ('x')",
+        "CREATE DATABASE files ENGINE = Filesystem",
+        "CREATE DATABASE files ENGINE Filesystem",
+        "CREATE DATABASE files ENGINE = `Filesyste\\x6d`",
         "CREATE TABLE stolen (line String) ENGINE = File(LineAsString, '{path}')",
         "INSERT INTO FUNCTION file('{path}.new', 'TSV', 'x UInt8') SELECT 1",
         "SELECT 1 INTO OUTFILE '{path}.new'",
@@ -46,6 +56,23 @@ def test_no_statement_reads_or_writes_a_file_or_ends_the_engine(client: Any, sec
     assert "correct-horse" not in str(caught.value)
     assert not secret.with_name("secret.new").exists()
     assert client.command("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "params"),
+    [
+        ("SELECT 1 FORMAT Template SETTINGS format_template_row = '{path}'", {}),
+        ("SELECT 1 FORMAT Template SETTINGS `format_template_row` = '{path}'", {}),
+        ("SELECT 1 FORMAT Template SETTINGS `format_template_ro\\x77` = '{path}'", {}),
+        ("SELECT 1 FORMAT Template", {"format_template_row": "{path}"}),
+        ("SELECT 1 FORMAT Protobuf", {"format_schema": "{path}:Message"}),
+    ],
+)
+def test_no_format_reads_a_file(gateway: Gateway, secret: Path, sql: str, params: dict[str, str]) -> None:
+    given = {name: value.format(path=secret) for name, value in params.items()}
+    answer = httpx.post(f"http://127.0.0.1:{gateway.port}/", params=given, content=sql.format(path=secret))
+    assert "ACCESS_DENIED" in answer.text
+    assert "correct-horse" not in answer.text
 
 
 def test_an_external_tables_default_reads_no_file(gateway: Gateway, secret: Path) -> None:

@@ -15,6 +15,10 @@ FROM app.chats AS c
 WHERE c.customer_id = %(customer)s AND NOT c.profile_id = ANY (%(profiles)s)
   AND NOT c.is_dev_user AND c.conversation_id <> ''
 UNION ALL
+SELECT 'scorecard of an unknown scorecard_type', count(*)
+FROM director.scorecards AS s
+WHERE s.customer_id = %(customer)s AND s.scorecard_type NOT IN (1, 2, 3)
+UNION ALL
 SELECT 'scorecard of a profile that the configuration does not name', count(*)
 FROM director.scorecards AS s
 WHERE s.customer_id = %(customer)s AND NOT s.profile_id = ANY (%(profiles)s) AND s.scorecard_type IS NULL
