@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.datasets import DATASETS, Dataset
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict, judge_days, together
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.steps.inspect import columns_of
@@ -11,9 +11,10 @@ from backfill_pipeline.steps.records import Verification
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.source import source_sums
-from backfill_pipeline.stores.target import foreign_rows, target_sums
+from backfill_pipeline.stores.target import foreign_rows, orphan_rows, target_sums
 
 FOREIGN = "target row of a profile that the configuration does not name"
+ORPHAN = "target row of no dataset"
 
 
 def verify(systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window) -> Verification:
@@ -39,9 +40,15 @@ def _read(systems: Systems, dataset_name: str, customer: str, profiles: Sequence
     columns = columns_of(systems.clickhouse.schemas([t.table for t in dataset.targets]))
     source, uncovered = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
     target = target_sums(systems.clickhouse, dataset, customer, profiles, window, columns)
+    classes = {**uncovered, **_in_no_window(systems, dataset, customer, profiles)}
+    return Verification(judge_days(window.days, together(source), together(target)), classes)
+
+
+def _in_no_window(systems: Systems, dataset: Dataset, customer: str, profiles: Sequence[str]) -> dict[str, int]:
     foreign = foreign_rows(systems.clickhouse, dataset, customer, profiles)
-    classes = {f"{FOREIGN} in {t}": rows for t, rows in foreign.items()}
-    return Verification(judge_days(window.days, together(source), together(target)), {**uncovered, **classes})
+    found = {f"{FOREIGN} in {t}": rows for t, rows in foreign.items()}
+    orphans = orphan_rows(systems.clickhouse, dataset, customer)
+    return {**found, f"{ORPHAN} in {dataset.main.table}": orphans} if orphans else found
 
 
 def find_doubled(

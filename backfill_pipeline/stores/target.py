@@ -106,6 +106,13 @@ def foreign_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str, profil
     return {t: rows for t, rows in found.items() if rows}
 
 
+def orphan_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str) -> int:
+    """The customer's rows of the dataset's first table that it does not take: nobody else deletes or counts them."""
+    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND NOT ({})"
+    query = sql.format(dataset.main.table, dataset.main.only)
+    return sum(int(s.scalar(query, {"customer": customer})) for s in clickhouse.shards)
+
+
 def queued_blocks(clickhouse: ClickHouse, dataset: Dataset) -> int:
     """Blocks that wait in the distribution queues of the dataset's `_d` tables (trap L0)."""
     tables = [f"{t.table}_d" for t in dataset.targets]
