@@ -142,7 +142,7 @@ CONVERSATIONS = Dataset(
             "conversation",
             ids=("customer_id", "profile_id", "conversation_id"),
             day_column="conversation_start_time",
-            only="1",  # no other dataset writes it: a row without an id is wrong too
+            only=_BY_CONVERSATION,
             sort_keys=((*_KEY, "conversation_id"),),
             content={
                 "chat_id": Content.TEXT,

@@ -18,9 +18,10 @@ from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.pairs import unpaired
 from backfill_pipeline.stores.source import source_sums
-from backfill_pipeline.stores.target import foreign_rows, target_sums
+from backfill_pipeline.stores.target import foreign_rows, orphan_rows, target_sums
 
 FOREIGN = "target row of a profile that the configuration does not name"
+ORPHAN = "target row of no dataset"
 
 
 def verify(systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window) -> Verification:
@@ -58,7 +59,9 @@ def find_coverage(systems: Systems, customer: str, profiles: Sequence[str], wind
     for name in systems.datasets:
         for table, rows in foreign_rows(systems.clickhouse, DATASETS[name], customer, profiles).items():
             foreign[f"{FOREIGN} in {table}"] += rows
-    return replace(found, dayless={**found.dayless, **foreign})
+    tables = sorted({t.table for name in systems.datasets for t in DATASETS[name].targets})
+    orphans = orphan_rows(systems.clickhouse, tables, customer)
+    return replace(found, dayless={**found.dayless, **foreign, **{f"{ORPHAN} in {t}": n for t, n in orphans.items()}})
 
 
 def find_doubled(

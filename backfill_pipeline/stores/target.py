@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from backfill_pipeline.domain.datasets import Dataset, Target
+from backfill_pipeline.domain.datasets import DATASETS, Dataset, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.verdicts import Sums, TableSum, by_profile
 from backfill_pipeline.domain.windows import Window
@@ -110,6 +110,19 @@ def foreign_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str, profil
     per_table = {t.table: f"{sql.format(t.table)} AND {t.only}" for t in dataset.targets}
     found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
     return {t: rows for t, rows in found.items() if rows}
+
+
+def orphan_rows(clickhouse: ClickHouse, tables: Sequence[str], customer: str) -> dict[str, int]:
+    """Per table the customer's rows that no dataset takes: nobody deletes or counts them, and dashboards read them."""
+    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND NOT ({})"
+    per_table = {t: sql.format(t, _taken(t)) for t in tables}
+    values = {"customer": customer}
+    found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
+    return {t: rows for t, rows in found.items() if rows}
+
+
+def _taken(table: str) -> str:
+    return " OR ".join(f"({t.only})" for d in DATASETS.values() for t in d.targets if t.table == table)
 
 
 def queued_blocks(clickhouse: ClickHouse, dataset: Dataset) -> int:

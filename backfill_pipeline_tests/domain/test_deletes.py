@@ -35,7 +35,7 @@ def test_nobody_elses_rows_are_in_the_whole_text_of_a_delete() -> None:
         "DELETE FROM conversation WHERE customer_id = 'acme' AND profile_id IN ('retail', 'support')"
         " AND conversation_start_time >= toDateTime64('2026-01-15 00:00:00.000', 3, 'UTC')"
         " AND conversation_start_time < toDateTime64('2026-01-16 00:00:00.000', 3, 'UTC')"
-        " AND 1"
+        " AND conversation_id != ''"
         " AND update_time < toDateTime64('2026-02-01 10:00:00.123456', 6, 'UTC')"
     )
 

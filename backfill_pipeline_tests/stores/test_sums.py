@@ -212,15 +212,6 @@ def test_one_changed_value_makes_its_day_different_and_no_other(
     assert verdicts(*loaded) == [Verdict.MATCH, Verdict.DIFFERENT, Verdict.MATCH]
 
 
-def test_a_row_without_an_id_that_nobody_should_have_written_is_seen(loaded: tuple[Postgres, ClickHouse]) -> None:
-    postgres, target = loaded
-    columns = "customer_id, profile_id, conversation_id, conversation_start_time, update_time"
-    target.shards[0].client().command(
-        f"INSERT INTO conversation ({columns}) VALUES ('acme', 'default', '', '2026-01-02 10:00:00', '2026-01-02 10:00:00')"
-    )
-    assert verdicts(postgres, target)[1] is Verdict.DIFFERENT
-
-
 def test_d9_a_shard_that_can_not_be_counted_gives_no_partial_sum(loaded: tuple[Postgres, ClickHouse]) -> None:
     _, target = loaded
     columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
