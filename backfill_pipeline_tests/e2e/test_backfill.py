@@ -49,6 +49,10 @@ def _one_bad_day_of_ten(ui: Ui, backfill_id: str, run_id: str) -> None:
     acme = key("north", "acme")
     good = [str(d) for d in WHOLE.days if d != BAD_DAY]
     assert ui.materialized_by(run_id) == good
+    assert ui.run_over(run_id) is dg.DagsterRunStatus.FAILURE
+    assert not ui.runs(**{"backfill/retry_of": run_id}), (
+        "the retry sensor is off here; a retry's days are shown as MATERIALIZING"
+    )
     assert ui.failed_partitions(acme) == [str(BAD_DAY)]
     assert ui.verdict(acme, "count_parity", BAD_DAY) is False
     assert ui.verdict(acme, "count_parity", date(2026, 1, 4)) is True

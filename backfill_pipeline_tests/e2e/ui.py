@@ -112,16 +112,26 @@ class Ui:
 
     @contextmanager
     def sensor_on(self, name: str) -> Iterator[None]:
-        selector = _selector("sensorName", name)
-        found = self.ask(_START_SENSOR, selector=selector)["startSensor"]
+        started = self.ask(_START_SENSOR, selector=_selector("sensorName", name))["startSensor"]
+        assert started["__typename"] == "Sensor", started
         try:
             yield
         finally:
-            self.ask(_STOP_SENSOR, id=found["id"])
+            self.stop_sensor(name)
 
     def stop_sensor(self, name: str) -> None:
-        found = self.ask(_START_SENSOR, selector=_selector("sensorName", name))["startSensor"]
-        self.ask(_STOP_SENSOR, id=found["id"])
+        """Off, and staying off: a tick that ends just then writes back the RUNNING that it had read (Dagster's issue 7736)."""
+        eventually(f"sensor {name} off", lambda: self._is_off(name) and not time.sleep(2) and self._is_off(name))
+
+    def _is_off(self, name: str) -> bool:
+        """Whether the sensor is off and no tick of it is under way; stops it if it is on."""
+        sensor = self.ask(_SENSOR, selector=_selector("sensorName", name))["sensorOrError"]
+        state = sensor["sensorState"]
+        if state["status"] == "RUNNING":
+            stopped = self.ask(_STOP_SENSOR, id=sensor["id"])["stopSensor"]
+            assert stopped["__typename"] == "StopSensorMutationResult", stopped
+            return False
+        return all(t["status"] != "STARTED" for t in state["ticks"])
 
     @contextmanager
     def schedule_on(self, name: str) -> Iterator[None]:
@@ -164,6 +174,13 @@ query Statuses($key: AssetKeyInput!) {
 _START_SENSOR = """
 mutation Start($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename ... on Sensor { id } ... on PythonError { message } }
+}
+"""
+_SENSOR = """
+query Sensor($selector: SensorSelector!) {
+  sensorOrError(sensorSelector: $selector) {
+    ... on Sensor { id sensorState { status ticks(limit: 1) { status } } }
+  }
 }
 """
 _STOP_SENSOR = "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"
