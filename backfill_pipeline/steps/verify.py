@@ -1,6 +1,5 @@
 """Do both sides agree? Counts and fingerprints of every day, read now, for the last step, the checks and the tables."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,7 +17,7 @@ from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.pairs import unpaired
 from backfill_pipeline.stores.source import source_sums
-from backfill_pipeline.stores.target import foreign_rows, orphan_rows, target_sums
+from backfill_pipeline.stores.target import target_sums, unowned_rows
 
 FOREIGN = "target row of a profile that the configuration does not name"
 ORPHAN = "target row of no dataset"
@@ -55,13 +54,11 @@ def _read(
 def find_coverage(systems: Systems, customer: str, profiles: Sequence[str], window: Window) -> Coverage:
     """What handles the customer's rows of the window, and which rows no configured dataset or profile does."""
     found = coverage(systems.postgres, systems.datasets, customer, profiles, window)
-    foreign: Counter[str] = Counter()
-    for name in systems.datasets:
-        for table, rows in foreign_rows(systems.clickhouse, DATASETS[name], customer, profiles).items():
-            foreign[f"{FOREIGN} in {table}"] += rows
     tables = sorted({t.table for name in systems.datasets for t in DATASETS[name].targets})
-    orphans = orphan_rows(systems.clickhouse, tables, customer)
-    return replace(found, dayless={**found.dayless, **foreign, **{f"{ORPHAN} in {t}": n for t, n in orphans.items()}})
+    dayless = dict(found.dayless)
+    for table, unowned in unowned_rows(systems.clickhouse, tables, customer, profiles).items():
+        dayless |= {f"{FOREIGN} in {table}": unowned.foreign, f"{ORPHAN} in {table}": unowned.orphans}
+    return replace(found, dayless={name: rows for name, rows in dayless.items() if rows})
 
 
 def find_doubled(

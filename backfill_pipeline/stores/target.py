@@ -5,7 +5,7 @@ Everything is asked of the local tables of every shard, after FINAL: `_d` tables
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from backfill_pipeline.domain.datasets import DATASETS, Dataset, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
@@ -20,7 +20,18 @@ _PER_DAY = """
 SELECT profile_id, toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint})), {surplus}
 FROM {table} FINAL WHERE {scope} GROUP BY 1, 2
 """
+_UNOWNED = """
+SELECT '{table}', countIf(profile_id NOT IN {{profiles:Array(String)}} AND ({taken})), countIf(NOT ({taken}))
+FROM {table} WHERE customer_id = {{customer:String}}
+"""
 _FUTURE = "SELECT count() FROM {table} WHERE {scope} AND {version} > {{limit:DateTime64(6,'UTC')}}"
+
+
+class Unowned(NamedTuple):
+    """Rows. foreign: of profiles that are not named. orphans: of no dataset."""
+
+    foreign: int
+    orphans: int
 
 
 def scope_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:
@@ -103,22 +114,16 @@ def _future_sql(target: Target) -> str:
     return _FUTURE.format(table=target.table, scope=window_scope(target), version=target.version)
 
 
-def foreign_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str, profiles: Sequence[str]) -> dict[str, int]:
-    """Per table the customer's rows of other profiles: no window counts or deletes them, and dashboards read them."""
-    values = {"customer": customer, "profiles": list(profiles)}
-    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND profile_id NOT IN {{profiles:Array(String)}}"
-    per_table = {t.table: f"{sql.format(t.table)} AND {t.only}" for t in dataset.targets}
-    found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
-    return {t: rows for t, rows in found.items() if rows}
-
-
-def orphan_rows(clickhouse: ClickHouse, tables: Sequence[str], customer: str) -> dict[str, int]:
-    """Per table the customer's rows that no dataset takes: nobody deletes or counts them, and dashboards read them."""
-    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND NOT ({})"
-    per_table = {t: sql.format(t, _taken(t)) for t in tables}
-    values = {"customer": customer}
-    found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
-    return {t: rows for t, rows in found.items() if rows}
+def unowned_rows(
+    clickhouse: ClickHouse, tables: Sequence[str], customer: str, profiles: Sequence[str]
+) -> dict[str, Unowned]:
+    """Per table the customer's rows that no window counts or deletes, and dashboards read."""
+    sql = "UNION ALL".join(_UNOWNED.format(table=t, taken=_taken(t)) for t in tables)
+    found = dict.fromkeys(tables, Unowned(0, 0))
+    for shard in clickhouse.shards:
+        for table, foreign, orphans in shard.query(sql, {"customer": customer, "profiles": list(profiles)}):
+            found[table] = Unowned(found[table].foreign + foreign, found[table].orphans + orphans)
+    return found
 
 
 def _taken(table: str) -> str:

@@ -11,7 +11,7 @@ from backfill_pipeline.domain.datasets import CONVERSATIONS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.schemas import schema_mistakes
 from backfill_pipeline.stores.clickhouse import CODES, ClickHouse, ShardStore, code_of, translate
-from backfill_pipeline.stores.target import dead_shards, foreign_rows, future_rows, orphan_rows
+from backfill_pipeline.stores.target import dead_shards, future_rows, unowned_rows
 from backfill_pipeline_tests.stores.claims import window
 from backfill_pipeline_tests.stores.rows import put
 
@@ -174,8 +174,9 @@ def test_rows_of_a_profile_that_nobody_configured_are_not_overlooked_for_ever(ta
         put(shard, profile_id="ghost")
         put(shard)
         put(shard, customer_id="acme-east", profile_id="ghost")
-    assert foreign_rows(target, CONVERSATIONS, "acme", ["default"]) == {"conversation": 2}
-    assert foreign_rows(target, CONVERSATIONS, "acme", ["default", "ghost"]) == {}
+    tables = ["conversation", "scorecard"]
+    assert unowned_rows(target, tables, "acme", ["default"]) == {"conversation": (2, 0), "scorecard": (0, 0)}
+    assert unowned_rows(target, tables, "acme", ["default", "ghost"]) == dict.fromkeys(tables, (0, 0))
 
 
 def test_rows_that_no_dataset_takes_are_counted_over_all_shards(target: ClickHouse) -> None:
@@ -183,8 +184,8 @@ def test_rows_that_no_dataset_takes_are_counted_over_all_shards(target: ClickHou
         put(shard)
         put(shard, conversation_id="")
         put(shard, conversation_id="", customer_id="acme-east")
-    assert orphan_rows(target, ["conversation", "scorecard"], "acme") == {"conversation": 2}
-    assert orphan_rows(target, ["conversation", "scorecard"], "globex") == {}
+    assert unowned_rows(target, ["conversation"], "acme", ["default"]) == {"conversation": (0, 2)}
+    assert unowned_rows(target, ["conversation"], "globex", ["default"]) == {"conversation": (0, 0)}
 
 
 def test_d2_the_client_is_the_kind_whose_broken_connection_is_thrown_away(target: ClickHouse) -> None:
