@@ -21,9 +21,9 @@ from backfill_pipeline_tests.steps.test_window import run_window
 from backfill_pipeline_tests.worker import targets
 from backfill_pipeline_tests.worker.servers import wait_until
 
-FORMS = (targets.OLDER, targets.NEWER)
-EVERYWHERE = [(cluster, form) for cluster in ("north", "south") for form in FORMS]
 AS_IN_THE_STACK = [("north", targets.NEWER), ("south", targets.OLDER)]
+THE_OTHER_WAY = [("north", targets.OLDER), ("south", targets.NEWER)]
+EVERYWHERE = [*AS_IN_THE_STACK, *(pytest.param(p, marks=pytest.mark.soak) for p in THE_OTHER_WAY)]
 ONE_DAY, WEEK = days(15, 15), days(12, 18)
 CHANGES: dict[str, dict[str, Any]] = {
     "re-assigned": {"agent_user_id": "bob"},
@@ -33,14 +33,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=EVERYWHERE, ids=lambda p: "-".join(p))
-def each(engines: Live, request: pytest.FixtureRequest) -> Iterator[Labels]:
-    """Each form of the table, on one shard and on two."""
-    yield from made(engines, *request.param)
-
-
-@pytest.fixture(params=AS_IN_THE_STACK, ids=lambda p: "-".join(p))
+@pytest.fixture(params=EVERYWHERE, ids="-".join)
 def labels(engines: Live, request: pytest.FixtureRequest) -> Iterator[Labels]:
+    """Each form of the table, on one shard and on two; `make test` takes them as the stack has them."""
     yield from made(engines, *request.param)
 
 
@@ -89,13 +84,13 @@ def changed(labels: Labels) -> None:
         labels.chat(name, **change)
 
 
-def test_l7_what_a_plain_reinsert_doubles_our_delete_has_taken_before(each: Labels) -> None:
-    changed(each)
-    reinserted(each, WEEK)
-    ids = Counter(row[0] for row in each.held())
-    doubled = NAMES if each.form == targets.OLDER else [n for n in NAMES if "started_at" in CHANGES[n.split(":")[0]]]
+def test_l7_what_a_plain_reinsert_doubles_our_delete_has_taken_before(labels: Labels) -> None:
+    changed(labels)
+    reinserted(labels, WEEK)
+    ids = Counter(row[0] for row in labels.held())
+    doubled = NAMES if labels.form == targets.OLDER else [n for n in NAMES if "started_at" in CHANGES[n.split(":")[0]]]
     assert {i for i, rows in ids.items() if rows > 1} == set(doubled)
-    assert_right(each, run(each, WEEK))
+    assert_right(labels, run(labels, WEEK))
 
 
 def test_the_window_of_the_new_day_alone_leaves_no_row_of_the_old_one(labels: Labels) -> None:
@@ -121,12 +116,12 @@ def test_d7_the_window_of_the_old_day_alone_uncovers_no_older_row_and_takes_no_r
     assert labels.held() == labels.expected() != []
 
 
-def test_a_conversation_over_midnight_is_found_though_it_began_before_the_window(labels: Labels) -> None:
-    labels.chat("c1", started_at=DAY - 23 * HOUR, ended_at=DAY + HOUR)
-    labels.chat("c2", started_at=DAY + 23 * HOUR, ended_at=DAY + 25 * HOUR)
-    recorded = run(labels, ONE_DAY)
+def test_a_conversation_over_midnight_is_found_though_it_began_before_the_window(older: Labels) -> None:
+    older.chat("c1", started_at=DAY - 23 * HOUR, ended_at=DAY + HOUR)
+    older.chat("c2", started_at=DAY + 23 * HOUR, ended_at=DAY + 25 * HOUR)
+    recorded = run(older, ONE_DAY)
     assert [str(d.verdict) for d in recorded.verification.days] == ["MATCH"]
-    assert [row[0] for row in labels.held()] == ["c1"]
+    assert [row[0] for row in older.held()] == ["c1"]
 
 
 def test_a_conversation_that_the_job_would_not_find_refuses_the_window_before_its_delete(older: Labels) -> None:
@@ -189,13 +184,13 @@ def blocked(systems: Systems) -> int:
     return int(row[0]) if row else 0
 
 
-def test_a_label_job_killed_in_mid_batch_is_made_good_by_the_next_run(labels: Labels) -> None:
-    labels.chat(*(f"c{i}" for i in range(30)))
-    labels.chat("on the next day", ended_at=DAY + 35 * HOUR)
-    with labels.live.systems(labels.cluster) as systems:
-        killed_in_mid_batch(systems, labels)
-    labels.chat("c3", agent_user_id="bob", ended_at=DAY + 35 * HOUR)
-    assert_right(labels, run(labels, WEEK))
+def test_a_label_job_killed_in_mid_batch_is_made_good_by_the_next_run(older: Labels) -> None:
+    older.chat(*(f"c{i}" for i in range(30)))
+    older.chat("on the next day", ended_at=DAY + 35 * HOUR)
+    with older.live.systems(older.cluster) as systems:
+        killed_in_mid_batch(systems, older)
+    older.chat("c3", agent_user_id="bob", ended_at=DAY + 35 * HOUR)
+    assert_right(older, run(older, WEEK))
 
 
 def test_every_ended_conversation_has_its_row_and_every_row_its_conversation_by_id(older: Labels) -> None:

@@ -261,7 +261,9 @@ def test_each_dirty_day_lacks_a_kind_of_defect_that_it_has_room_for(demo: Demo) 
         assert ("over_midnight" in kinds[key]) == (before in set(dirty) - clean)
 
 
-@pytest.mark.parametrize(("cluster", "form"), [("north", "older"), ("south", "newer")])
+@pytest.mark.parametrize(
+    ("cluster", "form"), [pytest.param("north", "older", marks=pytest.mark.soak), ("south", "newer")]
+)
 def test_a_table_of_the_other_form_is_made_anew_or_filled_as_if_it_had_this_one(
     demo: Demo, cluster: str, form: LabelsForm, tmp_path: Path
 ) -> None:
