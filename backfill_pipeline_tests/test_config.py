@@ -54,6 +54,8 @@ def test_a_good_file_loads(written: Written) -> None:
     ("old", "new", "line", "key", "expected"),
     [
         ("limits:", "limitz: {}\nlimits:", 1, "limitz", "unknown key"),
+        ("max_window_days: 31", "lease_seconds: .inf", 2, "limits.lease_seconds", "finite number"),
+        ("max_window_days: 31", "retry_delay_seconds: .nan", 2, "limits.retry_delay_seconds", "finite number"),
         ("max_window_days: 31", "max_windows: 31", 2, "limits.max_windows", "unknown key"),
         ("profiles: [default]", "profile_ids: [default]", 7, "clusters[0].customers[0].profile_ids", "unknown key"),
         ("id: acme-east", "id: acme", 4, "clusters[0]", "customer of cluster north given twice: acme; expected each once"),
