@@ -119,6 +119,11 @@ class ClickHouseAddress(Secret):
     row_version: Literal["marker"] = Field("marker", description="what workers write; other workers' ways are to come")
     known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")
 
+    @model_validator(mode="after")
+    def _each_replica_once(self) -> "ClickHouseAddress":
+        _refuse_twice([str(r) for s in self.shards for r in s.replicas], "replica")
+        return self
+
     def __str__(self) -> str:
         return ", ".join(str(r) for s in self.shards for r in s.replicas)
 
