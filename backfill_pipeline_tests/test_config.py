@@ -26,6 +26,7 @@ clusters:
         profiles: [default]
       - id: acme-east
 """
+TWICE = "{shards: [{replicas: [{host: a, port: 1}, {host: a, port: 1}]}]}"
 Written = Callable[[str], Path]
 
 
@@ -73,13 +74,7 @@ def test_a_good_file_loads(written: Written) -> None:
         ("[default]", "[]", 7, "clusters[0].customers[0].profiles", "at least 1 item"),
         ("name: north", "name: north\n    first_day: soon", 5, "clusters[0].first_day", "valid date"),
         ("name: north", "name: north\n    clickhouse: {shards: []}", 5, "clusters[0].clickhouse.shards", "at least 1 item"),
-        (
-            "name: north",
-            "name: north\n    clickhouse: {shards: [{replicas: [{host: a, port: 1}]}, {replicas: [{host: a, port: 1}]}]}",
-            5,
-            "clusters[0].clickhouse",
-            "replica given twice: a:1; expected each once",
-        ),
+        ("name: north", f"name: north\n    clickhouse: {TWICE}", 5, "clusters[0].clickhouse", "replica given twice: a:1;"),
         ("limits:", "datasets: [conversation]\nlimits:", 1, "the whole file", "unknown dataset conversation; expected some of"),
         ("limits:", "1: x\nlimits:", 1, "[1]", "Keys should be strings"),
         ("limits:", "datasets: []\nlimits:", 1, "datasets", "at least 1 item"),

@@ -37,6 +37,7 @@ _READ = (
     "/etc/timezone", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/ld.so.cache",
     "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/mounts", "/proc/sys",
     "/proc/self/task", "/proc/self/stat", "/proc/self/statm", "/proc/self/status", "/proc/self/maps", "/proc/self/cgroup",
+    "/proc/self/auxv",  # without it the engine looks behind `environ` in memory, which Python has moved, and may crash
 )  # fmt: skip
 
 
@@ -79,6 +80,8 @@ def _readable() -> Iterator[Path]:
     yield Path(__file__).parents[2]
     yield from (Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages"))
     yield from (Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib"))
+    # For the names in the engine's stack traces: the program and libpython.
+    yield from (Path(sys.executable).resolve(), Path(sysconfig.get_config_var("LIBDIR") or sys.base_prefix))
     yield from map(Path, _READ)
 
 
