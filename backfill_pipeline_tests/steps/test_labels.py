@@ -93,13 +93,13 @@ def test_l7_what_a_plain_reinsert_doubles_our_delete_has_taken_before(labels: La
     assert_right(labels, run(labels, WEEK))
 
 
-def test_the_window_of_the_new_day_alone_leaves_no_row_of_the_old_one(labels: Labels) -> None:
-    changed(labels)
-    run(labels, days(16, 16))
-    run(labels, days(14, 14))
-    assert [row for row in labels.held() if row[2].day != 15] == [row for row in labels.expected() if row[2].day != 15]
-    assert {row[0] for row in labels.held() if row[2].day == 15} == {r[0] for r in labels.expected() if r[2].day == 15}
-    assert_right(labels, run(labels, ONE_DAY))
+def test_the_window_of_the_new_day_alone_leaves_no_row_of_the_old_one(older: Labels) -> None:
+    changed(older)
+    run(older, days(16, 16))
+    run(older, days(14, 14))
+    assert [row for row in older.held() if row[2].day != 15] == [row for row in older.expected() if row[2].day != 15]
+    assert {row[0] for row in older.held() if row[2].day == 15} == {r[0] for r in older.expected() if r[2].day == 15}
+    assert_right(older, run(older, ONE_DAY))
 
 
 def test_d7_the_window_of_the_old_day_alone_uncovers_no_older_row_and_takes_no_right_one(labels: Labels) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 from backfill_pipeline.config import ClickHouseAddress, Replica, Shard
 from backfill_pipeline.stores.clickhouse import ClickHouse
 
-TABLES = ("conversation", "scorecard", "score", "conversation_with_labels")
+OF_CONVERSATIONS = ("conversation", "scorecard", "score")
+TABLES = (*OF_CONVERSATIONS, "conversation_with_labels")
 OLDER, NEWER = "labels_older.sql", "labels_newer.sql"
 _FOLDER = resources.files("backfill_pipeline.stack.schema")
 
@@ -36,5 +37,5 @@ def rows(clickhouse: ClickHouse, sql: str, **values: Any) -> list[tuple[Any, ...
 
 
 def counts(clickhouse: ClickHouse) -> dict[str, int]:
-    """Physical rows per table, over all shards."""
-    return {t: sum(r[0] for r in rows(clickhouse, f"SELECT count() FROM {t}")) for t in TABLES}
+    """Physical rows per table of conversations, over all shards."""
+    return {t: sum(r[0] for r in rows(clickhouse, f"SELECT count() FROM {t}")) for t in OF_CONVERSATIONS}
