@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 
-from backfill_pipeline.stores.postgres import ArrowReader, Postgres
+from backfill_pipeline.stores.arrow import ArrowReader, arrow_connection
+from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer import statements
 from backfill_pipeline.worker.transfer.recipes import Recipe, inherited
 from backfill_pipeline.worker.transfer.slices import Request, Slice
@@ -116,7 +117,7 @@ class Readers:
             reader, closing = self._idle.pop()
         except IndexError:
             closing = ExitStack()
-            reader = closing.enter_context(self._postgres.arrow_connection())
+            reader = closing.enter_context(arrow_connection(self._postgres))
         with self._lock:
             self._busy.add(reader)
         return reader, closing
