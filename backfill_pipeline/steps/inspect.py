@@ -16,6 +16,7 @@ from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Inspection
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.schemas import read_schemas
 from backfill_pipeline.stores.source import longest_conversation, source_sums
 from backfill_pipeline.stores.strays import strays
 from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blocks, target_sums
@@ -103,7 +104,7 @@ def _future(systems: Systems, attempt: Attempt) -> datetime:
 def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
     """The lease, and the marker drawn from ClickHouse's clock at the coarsest version column's precision."""
     dataset = DATASETS[claim.dataset]
-    schemas = systems.clickhouse.schemas([t.table for t in dataset.targets])
+    schemas = read_schemas(systems.clickhouse, [t.table for t in dataset.targets])
     now = systems.clickhouse.now()
     fence = systems.ledger.take(claim)
     skew = timedelta(seconds=systems.limits.clock_skew_seconds)

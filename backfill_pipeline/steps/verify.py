@@ -16,6 +16,7 @@ from backfill_pipeline.stores.activity import active_in_source, active_in_target
 from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.duplicates import doubled_ids
 from backfill_pipeline.stores.pairs import unpaired
+from backfill_pipeline.stores.schemas import read_schemas
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.target import target_sums, unowned_rows
 
@@ -45,7 +46,7 @@ def _read(
     systems: Systems, dataset_name: str, customer: str, profiles: Sequence[str], window: Window
 ) -> tuple[DayVerdict, ...]:
     dataset = DATASETS[dataset_name]
-    columns = columns_of(systems.clickhouse.schemas([t.table for t in dataset.targets]))
+    columns = columns_of(read_schemas(systems.clickhouse, [t.table for t in dataset.targets]))
     source = source_sums(systems.postgres, dataset, customer, profiles, window, columns)
     target = target_sums(systems.clickhouse, dataset, customer, profiles, window, columns)
     return judge_days(window.days, together(source), together(target))

@@ -17,6 +17,7 @@ from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.postgres import Postgres
+from backfill_pipeline.stores.schemas import read_schemas
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.sql.verify.fingerprints import (
     clickhouse_fingerprint,
@@ -171,7 +172,7 @@ def test_values_that_move_into_the_next_column_do_not_give_the_same_fingerprint(
 
 
 def sums(source: Postgres, target: ClickHouse) -> tuple[Sums, Sums]:
-    columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
+    columns = columns_of(read_schemas(target, [t.table for t in CONVERSATIONS.targets]))
     return together(source_sums(source, *WHO, columns)), together(target_sums(target, *WHO, columns))
 
 
@@ -214,7 +215,7 @@ def test_one_changed_value_makes_its_day_different_and_no_other(
 
 def test_d9_a_shard_that_can_not_be_counted_gives_no_partial_sum(loaded: tuple[Postgres, ClickHouse]) -> None:
     _, target = loaded
-    columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
+    columns = columns_of(read_schemas(target, [t.table for t in CONVERSATIONS.targets]))
     target.shards[1].client().command("DROP TABLE score SYNC")
     with pytest.raises(PipelineError, match="shard 2"):
         target_sums(target, *WHO, columns)
@@ -242,7 +243,7 @@ def test_p6_rows_that_fit_no_day_are_counted_by_class_and_those_of_others_are_no
 ) -> None:
     with loaded[0].connection() as connection:
         connection.execute(_UNCOVERED.encode())
-    columns = columns_of(loaded[1].schemas([t.table for t in CONVERSATIONS.targets]))
+    columns = columns_of(read_schemas(loaded[1], [t.table for t in CONVERSATIONS.targets]))
     found = coverage(loaded[0], ["conversations"], "acme", ["default"], DAYS)
     assert dict(found.dayless) == {
         "conversation without a usable started_at": 3,

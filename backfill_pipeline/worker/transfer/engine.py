@@ -16,6 +16,7 @@ from backfill_pipeline.config import Limits
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres, must_shrink
+from backfill_pipeline.stores.schemas import first_schemas
 from backfill_pipeline.worker.transfer.cursor import Cursor
 from backfill_pipeline.worker.transfer.load import Loader
 from backfill_pipeline.worker.transfer.read import Source
@@ -68,7 +69,7 @@ class Transfer:
         self._postgres, self._request, self._version, self._limits = postgres, request, version, limits
         self._targets, self._watch = recipe.dataset.targets, watch
         self._pace = pace or Pace(limits.slice_conversations, limits.slice_conversations)
-        self._schemas = {t.table: clickhouse.schema(t.table) for t in self._targets}
+        self._schemas = first_schemas(clickhouse, [t.table for t in self._targets])
         for target in self._targets:
             refuse_unfit(target, self._schemas[target.table])
         self._routers = {table: Router(clickhouse, schema) for table, schema in self._schemas.items()}
