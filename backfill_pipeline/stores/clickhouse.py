@@ -73,7 +73,7 @@ def translate(error: Exception, where: str) -> PipelineError:
 
 
 class ShardStore:
-    """One shard, reached through one of its replicas; every thread has a client of its own."""
+    """One shard, reached through one of its replicas; every thread has clients of its own."""
 
     def __init__(self, number: int, replicas: Sequence[Replica], address: ClickHouseAddress) -> None:
         self.number = number
@@ -96,7 +96,17 @@ class ShardStore:
         return client
 
     def replica_client(self, replica: Replica) -> Client:
-        """A new client to one replica; the caller closes it."""
+        """A client to one replica, kept for the calling thread: making one asks the server for all its settings.
+
+        Raises:
+            PipelineError: UNREACHABLE, it does not answer.
+        """
+        kept: dict[str, Client] = self._local.__dict__.setdefault("replicas", {})
+        if str(replica) not in kept:
+            kept[str(replica)] = self._connect(replica)
+        return kept[str(replica)]
+
+    def _connect(self, replica: Replica) -> Client:
         with self.translated(replica):
             return clickhouse_connect.get_client(
                 host=replica.host,
@@ -132,7 +142,8 @@ class ShardStore:
             raise found from error
 
     def forget(self) -> None:
-        self._local.client = None
+        """The calling thread's clients are made anew when they are asked for again."""
+        self._local.__dict__.clear()
 
     def _first_that_answers(self) -> Client:
         failures = []
