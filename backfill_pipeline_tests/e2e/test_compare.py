@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import psycopg
@@ -45,6 +46,10 @@ def planted(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Plant
     return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("planted"))
 
 
+Judgements: TypeAlias = dict[tuple[str, str], Differences]
+"""(cluster, customer) -> all its days."""
+
+
 def judged(cluster: Cluster, customer: str, *, process: bool = True) -> Differences:
     addresses = stacks.addresses(cluster)
     return differences(stacks.dsn(cluster), addresses, customer, FIRST, END, process=process, labels=True)
@@ -61,16 +66,32 @@ def planted_ids(planted: Planted, seen: str, table: TableName, cluster: str, cus
     return set().union(*asked)
 
 
-def assert_judged_as_planted(cluster: Cluster, customer: str, planted: Planted, seen: str) -> None:
-    found = judged(cluster, customer)
-    for table in TABLES:
-        ids = getattr(found.tables[table], seen)
-        assert set(ids) == planted_ids(planted, seen, table, cluster.name, customer), (customer, table)
-        assert ids == sorted(set(ids))
+def assert_judged_as_planted(everywhere: Judgements, planted: Planted, seen: str) -> None:
+    for (cluster, customer), found in everywhere.items():
+        for table in TABLES:
+            ids = getattr(found.tables[table], seen)
+            assert set(ids) == planted_ids(planted, seen, table, cluster, customer), (customer, table)
+            assert ids == sorted(set(ids))
+
+
+def assert_wrong_shards_as_planted(everywhere: Judgements, planted: Planted, table: TableName) -> None:
+    for (cluster, customer), found in everywhere.items():
+        expected = planted.wrong_shard_ids(table, cluster, customer)
+        assert set(found.tables[table].wrong_shard) == expected
+        assert bool(expected) == (cluster == "south")
 
 
 def customers(config: Config) -> list[tuple[Cluster, str]]:
     return [(cluster, customer.id) for cluster in config.clusters for customer in cluster.customers]
+
+
+def judged_everywhere(config: Config) -> Judgements:
+    return {(cluster.name, customer): judged(cluster, customer) for cluster, customer in customers(config)}
+
+
+@pytest.fixture(scope="module")
+def everywhere(clusters: Config, planted: Planted) -> Judgements:
+    return judged_everywhere(clusters)
 
 
 class TestPlanted:
@@ -78,24 +99,21 @@ class TestPlanted:
 
     @pytest.mark.parametrize("seen", KINDS)
     def test_a_defect_is_overlooked_or_another_row_is_blamed(
-        self, clusters: Config, planted: Planted, seen: str
+        self, everywhere: Judgements, planted: Planted, seen: str
     ) -> None:
-        for cluster, customer in customers(clusters):
-            assert_judged_as_planted(cluster, customer, planted, seen)
+        assert_judged_as_planted(everywhere, planted, seen)
 
     def test_labels_are_judged_though_nobody_asked(self, clusters: Config, planted: Planted) -> None:
         cluster = clusters.cluster("south")
         found = differences(stacks.dsn(cluster), stacks.addresses(cluster), "umbrella", FIRST, END)
         assert found.tables.keys() == {*TABLES} - {LABELS}
 
-    def test_rows_on_the_wrong_shard_are_overlooked(self, clusters: Config, planted: Planted) -> None:
+    @pytest.mark.parametrize("table", TABLES)
+    def test_rows_on_the_wrong_shard_are_overlooked(
+        self, everywhere: Judgements, planted: Planted, table: TableName
+    ) -> None:
         """L7: a double on another shard is not removed by FINAL, as each shard has only one of them."""
-        for cluster, customer in customers(clusters):
-            found = judged(cluster, customer)
-            for table in TABLES:
-                expected = planted.wrong_shard_ids(table, cluster.name, customer)
-                assert set(found.tables[table].wrong_shard) == expected
-                assert bool(expected) == (cluster.name == "south")
+        assert_wrong_shards_as_planted(everywhere, planted, table)
 
     def test_a_day_is_blamed_for_its_neighbour(self, clusters: Config, planted: Planted) -> None:
         cluster = clusters.cluster("south")
@@ -135,8 +153,8 @@ class TestPlanted:
             assert not found, f"{clean}: {found}"
             assert found.expected > 100
 
-    def test_a_failed_assertion_does_not_say_which_rows_differ(self, clusters: Config, planted: Planted) -> None:
-        text = str(judged(clusters.cluster("north"), "acme"))
+    def test_a_failed_assertion_does_not_say_which_rows_differ(self, everywhere: Judgements) -> None:
+        text = str(everywhere["north", "acme"])
         assert "conversation.different: " in text
         assert "(agent_user_id)" in text
 
@@ -253,9 +271,15 @@ class TestRightCopy:
         statement = with_change(table, {column: value}, f"conversation_id != '' AND ({where})")
         with inserted(cluster, table, statement, shard=0):
             found = judged(cluster, "initech")
-            assert {k: len(v) for k, v in found.tables[table].found().items()} == {"different": 1}
-            assert {c for cs in found.tables[table].columns.values() for c in cs} == {_shown(column)}
-        assert not judged(cluster, "initech")
+        # In no other table either, so that nothing is left of the change before this one.
+        differing = {name: t.found() for name, t in found.tables.items() if t.found()}
+        assert {name: {k: len(v) for k, v in kinds.items()} for name, kinds in differing.items()} == {
+            table: {"different": 1}
+        }
+        assert {c for cs in found.tables[table].columns.values() for c in cs} == {_shown(column)}
+
+    def test_something_is_left_of_a_change_that_was_put_back(self, clusters: Config) -> None:
+        assert not judged(clusters.cluster("south"), "initech")
 
     def test_a_row_that_only_moved_to_another_day_passes(self, clusters: Config) -> None:
         """L7: FINAL does not collapse rows whose sort key differs."""
@@ -335,21 +359,24 @@ def swapped(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Plant
     return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("swapped"))
 
 
+@pytest.fixture(scope="module")
+def everywhere_swapped(clusters: Config, swapped: Planted) -> Judgements:
+    return judged_everywhere(clusters)
+
+
 class TestOtherForms:
     """Each cluster with the form of labels that the other one had; the last one, as it leaves them so."""
 
     @pytest.mark.parametrize("seen", KINDS)
     def test_a_defect_is_overlooked_or_another_row_is_blamed(
-        self, clusters: Config, swapped: Planted, seen: str
+        self, everywhere_swapped: Judgements, swapped: Planted, seen: str
     ) -> None:
-        for cluster, customer in customers(clusters):
-            assert_judged_as_planted(cluster, customer, swapped, seen)
+        assert_judged_as_planted(everywhere_swapped, swapped, seen)
 
-    def test_a_label_lies_on_the_shard_of_its_end_in_the_newer_form(self, clusters: Config, swapped: Planted) -> None:
-        for cluster, customer in customers(clusters):
-            wrong = set(judged(cluster, customer).tables[LABELS].wrong_shard)
-            assert wrong == swapped.wrong_shard_ids(LABELS, cluster.name, customer)
-            assert bool(wrong) == (cluster.name == "south")
+    def test_a_label_lies_on_the_shard_of_its_end_in_the_newer_form(
+        self, everywhere_swapped: Judgements, swapped: Planted
+    ) -> None:
+        assert_wrong_shards_as_planted(everywhere_swapped, swapped, LABELS)
 
     def test_a_clean_day_is_called_different(self, clusters: Config, swapped: Planted) -> None:
         for clean in swapped.clean:
