@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from backfill_pipeline.domain.datasets import DATASETS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "backfill_pipeline"
 SQL = PACKAGE / "stores" / "sql"
@@ -45,6 +47,23 @@ def test_l6_nothing_can_erase_other_customers_by_replacing_a_partition() -> None
     assert replaces_partitions("alter table score\n replace  partition 202601 from staging")
     ours = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".yaml", ".xml")]
     assert [name(p) for p in ours if replaces_partitions(p.read_text(encoding="utf-8"))] == []
+
+
+# A dataset is an entry, its SQL and its transfer: no step, asset or store knows one by name.
+
+KNOW_NO_DATASET = ("defs", "steps", "stores")
+
+
+def datasets_named(source: str) -> set[str]:
+    found = (n.value if isinstance(n, ast.Constant) else getattr(n, "id", None) for n in ast.walk(ast.parse(source)))
+    return {f.lower() for f in found if isinstance(f, str)} & set(DATASETS)
+
+
+def test_a_new_dataset_needs_no_change_in_steps_assets_or_stores() -> None:
+    assert datasets_named("if dataset is LABELS or name == 'conversations': pass") == {"labels", "conversations"}
+    files = [p for room in KNOW_NO_DATASET for p in (PACKAGE / room).rglob("*.py")]
+    assert files
+    assert {name(p): found for p in files if (found := datasets_named(p.read_text(encoding="utf-8")))} == {}
 
 
 # What proves shares no SQL with what loads.
