@@ -37,19 +37,21 @@ stop: ## End a stack that `backfill demo --keep` left
 TESTS := backfill_pipeline_tests
 PART_E2E := $(addprefix $(TESTS)/,e2e report domain stack/test_dagster.py stack/test_stack.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
-PART := $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$(mktemp -d)/part
+# They hold databases, gigabytes in all: they stay only where a test failed.
+PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
+CLEAN := && rm -rf $$folder
 
 test: setup ## All tests on real parts, in three parts at once; each part's output when it is over
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-e2e test-faults test-others
 
 test-e2e:
-	$(PART) $(PART_E2E)
+	$(PART) $(PART_E2E) $(CLEAN)
 
 test-faults:
-	$(PART) $(PART_FAULTS)
+	$(PART) $(PART_FAULTS) $(CLEAN)
 
 test-others:
-	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS))
+	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS)) $(CLEAN)
 
 soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)
