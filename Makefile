@@ -35,7 +35,7 @@ stop: ## End a stack that `backfill demo --keep` left
 # Three parts at once, each with stacks of its own: end-to-end and fault tests mostly wait. Folders of their own too: a pytest
 # that starts closes the folder that all share, and PostgreSQL, which is not root, is shut out of the others.
 TESTS := backfill_pipeline_tests
-PART_E2E := $(addprefix $(TESTS)/,e2e report domain stack/test_dagster.py stack/test_stack.py)
+PART_E2E := $(addprefix $(TESTS)/,e2e report domain)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
 # They hold databases, gigabytes in all: they stay only where a test failed.
 PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
