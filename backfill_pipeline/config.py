@@ -39,7 +39,7 @@ Id = Annotated[str, AfterValidator(_id)]
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 T = TypeVar("T")
@@ -119,6 +119,11 @@ class ClickHouseAddress(Secret):
     row_version: Literal["marker"] = Field("marker", description="what workers write; other workers' ways are to come")
     known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")
 
+    @model_validator(mode="after")
+    def _each_replica_once(self) -> "ClickHouseAddress":
+        _refuse_twice([str(r) for s in self.shards for r in s.replicas], "replica")
+        return self
+
     def __str__(self) -> str:
         return ", ".join(str(r) for s in self.shards for r in s.replicas)
 
@@ -149,6 +154,9 @@ class Limits(Model):
     job_deadline_seconds: float = Field(6 * 3600, gt=0)
     follow_deadline_seconds: float = Field(24 * 3600, gt=0)
     poll_seconds: float = Field(1.0, gt=0)
+    longest_conversation_hours: float = Field(
+        24, gt=0, le=24 * 366, description="labels look so far back for conversations that ended in a window"
+    )
     slice_conversations: int = Field(
         20_000, ge=1, description="conversations read at once, with all that hangs on them"
     )

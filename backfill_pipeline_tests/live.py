@@ -38,10 +38,10 @@ class Live:
         finally:
             systems.close()
 
-    def claim(self, cluster: str, customer: str, window: Window = WHOLE) -> Claim:
+    def claim(self, cluster: str, customer: str, window: Window = WHOLE, *, dataset: str = "conversations") -> Claim:
         """A new attempt at these days, as a new Dagster run would make it."""
         profiles = tuple(self.config.cluster(cluster).customer(customer).profiles)
-        return Claim(str(uuid4()), str(uuid4()), cluster, customer, profiles, "conversations", window)
+        return Claim(str(uuid4()), str(uuid4()), cluster, customer, profiles, dataset, window)
 
     def make_data(self, *, size: float = SIZE, days: int = DAYS, odd: bool = False) -> Planted:
         """Both sides anew, with planted defects."""
@@ -63,10 +63,16 @@ class Live:
             f"password={address.password()}"
         )
 
-    def differences(self, cluster: str, customer: str, window: Window = WHOLE) -> Differences:
-        """Row by row, by a judge that shares nothing with what loads or verifies."""
+    def differences(
+        self, cluster: str, customer: str, window: Window = WHOLE, *, process: bool = False, labels: bool = False
+    ) -> Differences:
+        """Row by row, by a judge that shares nothing with what loads or verifies.
+
+        process, labels: also these datasets; otherwise conversations alone.
+        """
         shards = [(g.host, g.port) for g in self.state.gateways[cluster]]
-        return differences(self.source_dsn(cluster), shards, customer, window.start, window.end)
+        days = (window.start, window.end)
+        return differences(self.source_dsn(cluster), shards, customer, *days, process=process, labels=labels)
 
 
 STACKS = ("engines", "pipeline")  # names of the session's fixtures

@@ -26,6 +26,7 @@ clusters:
         profiles: [default]
       - id: acme-east
 """
+TWICE = "{shards: [{replicas: [{host: a, port: 1}, {host: a, port: 1}]}]}"
 Written = Callable[[str], Path]
 
 
@@ -54,6 +55,8 @@ def test_a_good_file_loads(written: Written) -> None:
     ("old", "new", "line", "key", "expected"),
     [
         ("limits:", "limitz: {}\nlimits:", 1, "limitz", "unknown key"),
+        ("max_window_days: 31", "lease_seconds: .inf", 2, "limits.lease_seconds", "finite number"),
+        ("max_window_days: 31", "retry_delay_seconds: .nan", 2, "limits.retry_delay_seconds", "finite number"),
         ("max_window_days: 31", "max_windows: 31", 2, "limits.max_windows", "unknown key"),
         ("profiles: [default]", "profile_ids: [default]", 7, "clusters[0].customers[0].profile_ids", "unknown key"),
         ("id: acme-east", "id: acme", 4, "clusters[0]", "customer of cluster north given twice: acme; expected each once"),
@@ -71,6 +74,7 @@ def test_a_good_file_loads(written: Written) -> None:
         ("[default]", "[]", 7, "clusters[0].customers[0].profiles", "at least 1 item"),
         ("name: north", "name: north\n    first_day: soon", 5, "clusters[0].first_day", "valid date"),
         ("name: north", "name: north\n    clickhouse: {shards: []}", 5, "clusters[0].clickhouse.shards", "at least 1 item"),
+        ("name: north", f"name: north\n    clickhouse: {TWICE}", 5, "clusters[0].clickhouse", "replica given twice: a:1;"),
         ("limits:", "datasets: [conversation]\nlimits:", 1, "the whole file", "unknown dataset conversation; expected some of"),
         ("limits:", "1: x\nlimits:", 1, "[1]", "Keys should be strings"),
         ("limits:", "datasets: []\nlimits:", 1, "datasets", "at least 1 item"),

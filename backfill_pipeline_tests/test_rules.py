@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from backfill_pipeline.domain.datasets import DATASETS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "backfill_pipeline"
 SQL = PACKAGE / "stores" / "sql"
@@ -45,6 +47,23 @@ def test_l6_nothing_can_erase_other_customers_by_replacing_a_partition() -> None
     assert replaces_partitions("alter table score\n replace  partition 202601 from staging")
     ours = [p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".sql", ".yaml", ".xml")]
     assert [name(p) for p in ours if replaces_partitions(p.read_text(encoding="utf-8"))] == []
+
+
+# A dataset is an entry, its SQL and its transfer: no step, asset or store knows one by name.
+
+KNOW_NO_DATASET = ("defs", "steps", "stores")
+
+
+def datasets_named(source: str) -> set[str]:
+    found = (n.value if isinstance(n, ast.Constant) else getattr(n, "id", None) for n in ast.walk(ast.parse(source)))
+    return {f.lower() for f in found if isinstance(f, str)} & set(DATASETS)
+
+
+def test_a_new_dataset_needs_no_change_in_steps_assets_or_stores() -> None:
+    assert datasets_named("if dataset is LABELS or name == 'conversations': pass") == {"labels", "conversations"}
+    files = [p for room in KNOW_NO_DATASET for p in (PACKAGE / room).rglob("*.py")]
+    assert files
+    assert {name(p): found for p in files if (found := datasets_named(p.read_text(encoding="utf-8")))} == {}
 
 
 # What proves shares no SQL with what loads.
@@ -88,9 +107,10 @@ def test_no_module_reads_the_sql_of_both_rooms() -> None:
 
 MAY_READ_SECRETS = ("backfill_pipeline/config.py", "backfill_pipeline/stack/")
 NO_SECRETS = {"ENV_CONFIG", "ENV_CLUSTER"}  # a path and a name
-# The task takes its orders from the contract's variables; the runner hands everything on to the Job's command.
+# Tasks take their orders from the contract's variables; the runner hands everything on to the Job's command.
 HAND_IT_ON = {
     "backfill_pipeline/worker/tasks/batch_reindex_conversations.py",
+    "backfill_pipeline/worker/tasks/label_conversations.py",
     "backfill_pipeline/clients/local_job_runner.py",
 }
 WHOLE = "the whole environment"
@@ -147,8 +167,16 @@ def test_the_rule_about_secrets_sees_every_way_of_reading_one(source: str, key: 
 
 BY_ZONE = re.compile(r"\b(?:toDate(?:32|Time|Time32|Time64)?|parseDateTime\w*|toStartOf\w+|toYYYYMM(?:DD)?)\(")
 # Keys as domain.md gives them; their columns' types name UTC.
-KEYS = ("toDate(conversation_start_time)", "toYYYYMM(conversation_start_time)")
-MAY_HOLD_KEYS = ("backfill_pipeline/domain/datasets.py", "backfill_pipeline/stack/schema/target.sql")
+KEYS = (
+    "toDate(conversation_start_time)",
+    "toYYYYMM(conversation_start_time)",
+    "toYYYYMM(conversation_end_time)",
+    "toStartOfHour(conversation_end_time)",
+)
+MAY_HOLD_KEYS = (
+    "backfill_pipeline/domain/datasets.py",
+    *(f"backfill_pipeline/stack/schema/{n}.sql" for n in ("target", "labels_older", "labels_newer")),
+)
 
 
 def without_zone(text: str) -> Iterator[str]:

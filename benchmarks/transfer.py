@@ -31,7 +31,8 @@ from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer import statements
 from backfill_pipeline.worker.transfer.engine import Transfer
-from backfill_pipeline.worker.transfer.slices import Request, Slice
+from backfill_pipeline.worker.transfer.recipes import RECIPES
+from backfill_pipeline.worker.transfer.slices import Pace, Request, Slice
 from backfill_pipeline_tests.worker import people, servers, targets
 
 RESULTS = Path(__file__).parent / "results" / "transfer.json"
@@ -39,6 +40,7 @@ SCORES = 8
 ROWS_PER_CONVERSATION = 1 + 1 + SCORES
 CONVERSATIONS_PER_DAY = 20_000
 FETCH = 10_000
+PROCESS_BATCH = 50  # ids of the first slice, as the cron task has it; the pace then follows the time that slices take
 REPEATS = 3
 EXPECTED_RATIO = 2.5
 FLAT = 1.2
@@ -58,12 +60,14 @@ class Load:
     tables: tuple[str, ...]
     customer: str
     rows_per_conversation: int
+    dataset: str = "conversations"
 
 
 LOADS = {
     "scorecard": Load(("scorecard",), "globex", 1),
     "score": Load(("score",), "acme", SCORES),
     "all three": Load(ALL, "acme", ROWS_PER_CONVERSATION),
+    "process scorecard": Load(("scorecard",), "globex", 1, "process_scorecards"),
 }
 
 
@@ -82,16 +86,30 @@ _SCORE = """
 SELECT h.scorecard_id, h.criterion_id, s.conversation_id, c.started_at AS conversation_start_time, h.numeric_value,
        h.ai_value, h.text_value, h.not_applicable, h.weight
 """
+_PROCESS = """
+SELECT s.scorecard_id, '' AS conversation_id, s.scorecard_time AS conversation_start_time, s.template_id,
+       s.template_revision, s.submission_source, s.agent_user_id, s.creator_user_id, s.score, s.scorecard_time,
+       s.submitted_at
+FROM director.scorecards AS s
+JOIN director.scorecard_template_revisions AS r ON r.template_id = s.template_id AND r.revision = s.template_revision
+WHERE s.customer_id = {customer} AND s.profile_id = {profile} AND s.scorecard_time >= {start}
+  AND s.scorecard_time < {end} AND r.type = 2 AND coalesce(s.conversation_id, '') = '' AND s.scorecard_type IS NULL
+"""
 _SCORES = "JOIN director.historic_scorecard_scores AS h ON h.scorecard_id = s.scorecard_id"
 
 
-def plain_join(table: str, request: Request) -> str:
+def plain_join(dataset: str, table: str, request: Request) -> str:
     if table == "conversation":
-        return statements.read_rows(table, request, Slice(request.start, request.end))
+        return statements.read_rows(RECIPES[dataset], table, request, Slice(request.start, request.end))
+    if dataset == "process_scorecards":
+        return SQL(_PROCESS).format(**literals_of(request)).as_string(None)
     selected, scores = (_SCORECARD, "") if table == "scorecard" else (_SCORE, _SCORES)
+    return (SQL(selected) + SQL(_BELONGING).format(scores=SQL(scores), **literals_of(request))).as_string(None)
+
+
+def literals_of(request: Request) -> dict[str, Literal]:
     values = {"customer": request.customer, "profile": request.profile, "start": request.start, "end": request.end}
-    literals = {name: Literal(value) for name, value in values.items()}
-    return (SQL(selected) + SQL(_BELONGING).format(scores=SQL(scores), **literals)).as_string(None)
+    return {name: Literal(value) for name, value in values.items()}
 
 
 class Quiet:
@@ -109,15 +127,17 @@ def days_of(conversations: int) -> int:
     return max(1, -(-conversations // CONVERSATIONS_PER_DAY))
 
 
-def by_transfer(postgres: Postgres, clickhouse: ClickHouse, request: Request, tables: tuple[str, ...]) -> None:
-    dataset = replace(CONVERSATIONS, targets=tuple(t for t in CONVERSATIONS.targets if t.table in tables))
-    Transfer(postgres, clickhouse, dataset, request, VERSION, Limits(), Quiet()).run()
+def by_transfer(postgres: Postgres, clickhouse: ClickHouse, request: Request, load: Load) -> None:
+    recipe = RECIPES[load.dataset]
+    dataset = replace(recipe.dataset, targets=tuple(t for t in recipe.dataset.targets if t.table in load.tables))
+    pace = Pace(PROCESS_BATCH, Limits().slice_conversations) if load.dataset == "process_scorecards" else None
+    Transfer(postgres, clickhouse, replace(recipe, dataset=dataset), request, VERSION, Limits(), Quiet(), pace).run()
 
 
-def row_wise(postgres: Postgres, clickhouse: ClickHouse, request: Request, tables: tuple[str, ...]) -> None:
+def row_wise(postgres: Postgres, clickhouse: ClickHouse, request: Request, load: Load) -> None:
     client = clickhouse.shards[0].client()
-    for table in tables:
-        sql = plain_join(table, request)
+    for table in load.tables:
+        sql = plain_join(load.dataset, table, request)
         with postgres.snapshot() as connection, connection.cursor(name="rows") as cursor:
             cursor.itersize = FETCH
             cursor.execute(sql)
@@ -127,10 +147,10 @@ def row_wise(postgres: Postgres, clickhouse: ClickHouse, request: Request, table
                 client.insert(table, [(*row, *same) for row in rows], column_names=names)
 
 
-def engine_pull(postgres: Postgres, clickhouse: ClickHouse, request: Request, tables: tuple[str, ...]) -> None:
+def engine_pull(postgres: Postgres, clickhouse: ClickHouse, request: Request, load: Load) -> None:
     address = postgres.address
-    for table in tables:
-        sql = plain_join(table, request)
+    for table in load.tables:
+        sql = plain_join(load.dataset, table, request)
         with postgres.connection() as connection:
             types = {c.name: c.type_display for c in connection.execute(f"{sql} LIMIT 0").description or ()}
         # The pull knows no zones: times must arrive as UTC without one.
@@ -144,7 +164,7 @@ def engine_pull(postgres: Postgres, clickhouse: ClickHouse, request: Request, ta
         )
 
 
-METHODS: Mapping[str, Callable[[Postgres, ClickHouse, Request, tuple[str, ...]], None]] = {
+METHODS: Mapping[str, Callable[[Postgres, ClickHouse, Request, Load], None]] = {
     "transfer": by_transfer,
     "row-wise": row_wise,
     "engine pull": engine_pull,
@@ -157,7 +177,7 @@ def child(job: dict[str, Any]) -> dict[str, float]:
     clickhouse = ClickHouse(ClickHouseAddress(**job["clickhouse"]))
     request = request_of(job["customer"], job["conversations"])
     begun = time.perf_counter()
-    METHODS[job["method"]](postgres, clickhouse, request, tuple(job["tables"]))
+    METHODS[job["method"]](postgres, clickhouse, request, LOADS[job["load"]])
     seconds = time.perf_counter() - begun
     return {"seconds": seconds, "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
@@ -168,20 +188,20 @@ class Bench:
     def __init__(self, postgres: PostgresAddress, clickhouse: ClickHouse) -> None:
         self._postgres, self._clickhouse = postgres, clickhouse
 
-    def run(self, method: str, customer: str, conversations: int, tables: tuple[str, ...]) -> dict[str, float]:
+    def run(self, method: str, customer: str, conversations: int, load: str) -> dict[str, float]:
         targets.create(self._clickhouse)
         job = {
             "method": method,
             "customer": customer,
             "conversations": conversations,
-            "tables": tables,
+            "load": load,
             "postgres": self._postgres.model_dump(mode="json"),
             "clickhouse": self._clickhouse.address.model_dump(mode="json"),
         }
         command = [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(job)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=1800)
         measured: dict[str, float] = json.loads(done.stdout)
-        self._refuse_partial(method, conversations, tables)
+        self._refuse_partial(method, conversations, LOADS[load].tables)
         return measured
 
     def _refuse_partial(self, method: str, conversations: int, tables: tuple[str, ...]) -> None:
@@ -197,7 +217,7 @@ class Bench:
         for _ in range(REPEATS):
             for name, load in LOADS.items():
                 for method in METHODS:
-                    measured = self.run(method, load.customer, sizes[load.customer], load.tables)
+                    measured = self.run(method, load.customer, sizes[load.customer], name)
                     seconds.setdefault((method, name), []).append(measured["seconds"])
         rows = {n: sizes[x.customer] * x.rows_per_conversation for n, x in LOADS.items()}
         return {m: {n: rows[n] / statistics.median(seconds[m, n]) / 1000 for n in LOADS} for m in METHODS}
@@ -205,7 +225,9 @@ class Bench:
     def memory(self, sizes: Mapping[str, int]) -> dict[str, float]:
         """Peak resident MiB of a transfer of all three tables, by total rows."""
         return {
-            str(conversations * ROWS_PER_CONVERSATION): self.run("transfer", customer, conversations, ALL)["rss_mib"]
+            str(conversations * ROWS_PER_CONVERSATION): self.run("transfer", customer, conversations, "all three")[
+                "rss_mib"
+            ]
             for customer, conversations in sizes.items()
         }
 
@@ -222,6 +244,7 @@ def measure(rows: int, console: Console) -> dict[str, Any]:
             console.print(f"filling PostgreSQL: {customer}, {conversations * ROWS_PER_CONVERSATION:,} rows")
             days = days_of(conversations)
             people.fill(source, customer, count=conversations, scores=SCORES, days=days, day=FIRST)
+        people.fill_process(source, "globex", count=sizes["globex"], scores=1, days=days_of(sizes["globex"]), day=FIRST)
         bench = Bench(source, clickhouse)
         memory = bench.memory(sizes)
         return summary(bench.rates(sizes), memory)

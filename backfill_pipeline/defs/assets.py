@@ -1,6 +1,6 @@
 """The asset factory: per cluster a gate and its source tables, per customer and dataset one daily asset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -93,21 +93,28 @@ def _datasets(config: Config, cluster: Cluster) -> Iterator[tuple[AssetId, dg.As
     launches = {c.id: launch_op(cluster, c) for c in cluster.customers}
     for dataset in config.datasets:
         ids = {c.id: AssetId(dataset, cluster.name, c.id) for c in cluster.customers}
-        ops = step_ops(cluster, DATASETS[dataset], {of.graph: of for of in ids.values()})
+        upstream = [d for d in DATASETS[dataset].upstream if d in config.datasets]
+        ops = step_ops(cluster, DATASETS[dataset], upstream, {of.graph: of for of in ids.values()})
         for customer in cluster.customers:
             of = ids[customer.id]
-            yield of, _dataset(of, cluster, customer, ops, launches[customer.id])
+            yield of, _dataset(of, cluster, customer, ops, launches[customer.id], upstream)
 
 
 def _dataset(
-    of: AssetId, cluster: Cluster, customer: Customer, ops: StepOps, launch: dg.OpDefinition
+    of: AssetId,
+    cluster: Cluster,
+    customer: Customer,
+    ops: StepOps,
+    launch: dg.OpDefinition,
+    upstream: Sequence[str],
 ) -> dg.AssetsDefinition:
     dataset = DATASETS[of.dataset]
 
     sources = {input_name(t): source_key(of.cluster, t) for t in dataset.sources}
+    before = {d: AssetId(d, of.cluster, of.customer).key for d in upstream}
     asset = dg.AssetsDefinition.from_graph(
         step_graph(of.graph, [ops.inspect, ops.delete, launch, ops.follow, ops.record]),
-        keys_by_input_name={READY: ready_key(of.cluster), **sources},
+        keys_by_input_name={READY: ready_key(of.cluster), **sources, **before},
         keys_by_output_name={"result": of.key},
         partitions_def=own(cluster.first_day, of.key),
         backfill_policy=dg.BackfillPolicy.multi_run(customer.window_days),
@@ -116,7 +123,8 @@ def _dataset(
         tags_by_output_name={"result": _tags(of)},
         descriptions_by_output_name={"result": _description(dataset, customer)},
     )
-    return asset.map_asset_specs(lambda spec: spec.merge_attributes(kinds=KINDS))
+    kinds = KINDS if dataset.workflow else KINDS - {"temporal"}
+    return asset.map_asset_specs(lambda spec: spec.merge_attributes(kinds=kinds))
 
 
 def _tags(of: AssetId) -> dict[str, str]:

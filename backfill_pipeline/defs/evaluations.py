@@ -4,7 +4,7 @@ The one internal import of Dagster in the project is here: without the target ma
 as stale (dagster-facts, "Checks per partition"; pinned to dagster 1.13.27).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -12,10 +12,11 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData as Target,
 )
 
+from backfill_pipeline.domain.coverage import Coverage
+from backfill_pipeline.domain.datasets import Check
+from backfill_pipeline.domain.findings import Finding
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict
 
-COUNT_PARITY = "count_parity"
-DUPLICATES = "duplicates"
 Targets = Mapping[str, Target]
 
 
@@ -25,7 +26,7 @@ def parity_evaluation(
     source, target = day.source or {}, day.target or {}
     return dg.AssetCheckEvaluation(
         asset_key=key,
-        check_name=COUNT_PARITY,
+        check_name=Check.COUNT_PARITY.value,
         partition=str(day.day),
         passed=day.verdict.is_good,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -51,7 +52,7 @@ def duplicates_evaluation(
     found = [d for d in doubled if d.day == day]
     return dg.AssetCheckEvaluation(
         asset_key=key,
-        check_name=DUPLICATES,
+        check_name=Check.DUPLICATES.value,
         partition=str(day),
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -61,6 +62,44 @@ def duplicates_evaluation(
             "across shards": sum(d.across_shards for d in found),
             "also on": ", ".join(sorted({str(o) for d in found for o in d.also_on})) or "no other day",
             "sample": dg.MetadataValue.json([s for d in found for s in d.sample]),
+        },
+        target_materialization_data=(targets or {}).get(str(day)),
+    )
+
+
+def coverage_evaluation(
+    key: dg.AssetKey, day: date, coverage: Coverage, targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    """Fails where scorecards of the day, or without a day, are of no configured dataset: never silence."""
+    missing = coverage.unhandled(day)
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=Check.TEMPLATE_COVERAGE.value,
+        partition=str(day),
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join([Verdict.UNCOVERED, *map(str, missing)] if missing else ["every template is handled"]),
+        metadata={
+            "scorecards by dataset": dg.MetadataValue.json(coverage.accounting(day)),
+            "templates that nothing handles": dg.MetadataValue.json([str(g) for g in missing]),
+        },
+        target_materialization_data=(targets or {}).get(str(day)),
+    )
+
+
+def findings_evaluation(
+    key: dg.AssetKey, check: Check, day: date, findings: Sequence[Finding], targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=check.value,
+        partition=str(day),
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="; ".join(map(str, findings)) or "nothing was found",
+        metadata={
+            "found": sum(f.rows for f in findings),
+            "sample": dg.MetadataValue.json([s for f in findings for s in f.sample]),
         },
         target_materialization_data=(targets or {}).get(str(day)),
     )

@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 
 from backfill_pipeline.config import Cluster
-from backfill_pipeline.defs.evaluations import duplicates_evaluation, parity_evaluation
+from backfill_pipeline.defs.evaluations import coverage_evaluation, duplicates_evaluation, parity_evaluation
+from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.verdicts import DaySums, DayVerdict
 from backfill_pipeline.domain.windows import rfc3339
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched, Recorded
@@ -32,10 +33,12 @@ def publish(
             context.log_event(dg.AssetMaterialization(key, partition=str(day.day), metadata=metadata[day.day]))
         # The check steps do not run after a failed op: without these events the days would have no verdict.
         evaluations = (
-            parity_evaluation(key, day, recorded.verification.uncovered),
+            parity_evaluation(key, day, recorded.verification.coverage.uncovered(day.day)),
             duplicates_evaluation(key, day.day, recorded.doubled),
+            coverage_evaluation(key, day.day, recorded.verification.coverage),
         )
-        for evaluation in evaluations:
+        wanted = DATASETS[steps[0].attempt.dataset].checks
+        for evaluation in (e for e in evaluations if e.check_name in wanted):
             context.log_event(evaluation)  # type: ignore[arg-type]  # works, though its signature does not say so
     raise dg.Failure(_failure(recorded, steps[3]), allow_retries=False)
 
@@ -62,7 +65,8 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
         "job log": dg.MetadataValue.path(launched.log),
         "workflows": dg.MetadataValue.md(_workflows(followed, cluster)),
         "source fingerprint": dg.MetadataValue.json({t: f"{s.fingerprint:x}" for t, s in (day.source or {}).items()}),
-        "uncovered": dg.MetadataValue.json(dict(recorded.verification.uncovered)),
+        "scorecards by dataset": dg.MetadataValue.json(recorded.verification.coverage.accounting(day.day)),
+        "uncovered": dg.MetadataValue.json(recorded.verification.coverage.uncovered(day.day)),
         "window": str(attempt.window),
         "attempt": attempt.attempt_id,
         "marker": rfc3339(attempt.marker),

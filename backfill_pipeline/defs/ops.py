@@ -5,7 +5,7 @@ different pools are refused (dagster-facts, 13).
 """
 
 import getpass
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -71,10 +71,11 @@ def input_name(table: str) -> str:
     return table.replace(".", "_")
 
 
-def step_ops(cluster: Cluster, dataset: Dataset, assets: Mapping[str, AssetId]) -> StepOps:
+def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets: Mapping[str, AssetId]) -> StepOps:
     """The shared ops of a cluster and dataset.
 
     Args:
+        upstream: datasets whose same day comes first.
         assets: graph name -> asset, for all assets that share them.
     """
     pool, suffix = cluster_pool(cluster.name), dagster_name(dataset.name, cluster.name)
@@ -82,7 +83,7 @@ def step_ops(cluster: Cluster, dataset: Dataset, assets: Mapping[str, AssetId]) 
     @dg.op(
         name=f"inspect_{suffix}",
         pool=pool,
-        ins={n: dg.In(dg.Nothing) for n in (READY, *map(input_name, dataset.sources))},
+        ins={n: dg.In(dg.Nothing) for n in (READY, *map(input_name, dataset.sources), *upstream)},
         required_resource_keys={"pipeline"},
         description="Lease, counts of both sides, guards, marker and plan. Touches nothing.",
     )

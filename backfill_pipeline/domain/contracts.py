@@ -18,6 +18,16 @@ ENV_CUSTOMERS = "RUN_ONLY_FOR_CUSTOMER_IDS"
 ENV_MODE = "REINDEX_MODE"
 ENV_MARKER = "REINDEX_MARKER"
 ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
+ENV_PROCESS_BATCH_SIZE = "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE"
+ENV_PROCESS_MAX_ATTEMPTS = "REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS"
+ENV_PROCESS_HEARTBEAT_TIMEOUT = "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT"
+ENV_LABEL_ENABLED = "ENABLE_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE"
+ENV_LABEL_START = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_START_AT_RANGE_START"
+ENV_LABEL_END = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_END"
+ENV_LABEL_BATCH_SIZE = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_BATCH_SIZE"
+ENV_LABEL_CUSTOMER = "FILTER_CUSTOMER_IN_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE"
+# Ours: without it the range's start bounds both ends of a conversation, and rows of earlier days are written again too.
+ENV_LABEL_END_FROM = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_START"
 
 _LINE = re.compile(
     r"Created reindex conversations job: "
@@ -51,9 +61,38 @@ def execution_from_line(line: str) -> Execution | None:
     return Execution(found["customer"], found["profile"], found["job"], found["execution"], found["cluster"])
 
 
+_LABELLED = re.compile(
+    r"Labelled conversations: name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s,]+), "
+    r"done=(?P<done>\d+), total=(?P<total>\d+)"
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """How far the label task is with a customer's profile: a line of its log, as it has no heartbeats."""
+
+    customer: str
+    profile: str
+    done: int
+    total: int
+
+    def log_line(self) -> str:
+        name = f"customers/{self.customer}/profiles/{self.profile}"
+        return f"Labelled conversations: name={name}, done={self.done}, total={self.total}"
+
+
+def labelled_from_line(line: str) -> Labelled | None:
+    """The progress that a line of the label task's log tells, None for every other line."""
+    found = _LABELLED.search(line)
+    return Labelled(found["customer"], found["profile"], int(found["done"]), int(found["total"])) if found else None
+
+
 @dataclass(frozen=True)
 class ReindexInput:
-    """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`."""
+    """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`.
+
+    The last four are payload of process scorecards; None: the workflow's own.
+    """
 
     customer_id: str
     profile_id: str
@@ -61,11 +100,20 @@ class ReindexInput:
     end_time: str  # exclusive
     marker: str | None = None  # RFC 3339 with microseconds; None: the worker draws its own from its clock
     attempt_id: str | None = None
+    reindex_batch_size: int | None = None  # ids of the first slice
+    max_attempts: int | None = None
+    heartbeat_timeout_seconds: float | None = None
+    clean_up_before_write: bool = False
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How long the activity may be silent before Temporal takes it for dead, and it itself too."""
+        return self.heartbeat_timeout_seconds or HEARTBEAT_TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an execution is, in conversations; `total` is None while it is still being counted."""
+    """Where an execution is, in conversations (or process scorecards); `total` is None while it is still being counted."""
 
     done: int = 0
     failed: int = 0

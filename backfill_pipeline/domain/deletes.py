@@ -1,7 +1,8 @@
 """The only builder of deletes: typed, validated values in, one statement per table for a whole window out.
 
 Values stand as literals, not as bound parameters: a bound one is rewritten on the server to `_CAST(...)`, and then the
-mutation can't be found again by its marker (trap D12). Everything that goes in is an id of the allowed form or a time.
+mutation can't be found again by its marker (trap D12). What goes in is an id of the allowed form, a time, or the id of a
+row, which may be any text and is escaped.
 """
 
 import re
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from backfill_pipeline.domain.datasets import Target
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.naming import check_id
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window
 
 
@@ -51,11 +53,13 @@ def build_delete(
     *,
     max_days: int,
     above: datetime | None = None,
+    strays: Sequence[Stray] = (),
 ) -> Delete:
     """The delete of one customer's rows of a window that are older than the marker.
 
     Args:
         above: takes rows with a version above this too: those from the future, if a person asked for it by name.
+        strays: ids of which rows on other days go too.
 
     Raises:
         Refused: no customer, no profile, an id of another form, or more days than allowed.
@@ -73,12 +77,22 @@ def build_delete(
     parts = [
         owner,
         f"profile_id IN ({ids})",
-        f"{target.day_column} >= {moment_literal(window.start_time, 3)}",
-        f"{target.day_column} < {moment_literal(window.end_time, 3)}",
+        *_places(target, window, strays),
         target.only,
         _versions(target.version, needle, above),
     ]
     return Delete(_identifier(target.table), " AND ".join(parts), needle, owner)
+
+
+def _places(target: Target, window: Window, strays: Sequence[Stray]) -> tuple[str, ...]:
+    day = target.day_column
+    in_window = (f"{day} >= {moment_literal(window.start_time, 3)}", f"{day} < {moment_literal(window.end_time, 3)}")
+    if not strays:
+        return in_window
+    # The last of the ids is the row's own: customer and profile stand before it.
+    row = f"(profile_id, {target.ids[-1]}, toString(toDate({day}, 'UTC')))"
+    places = ", ".join(f"({text_literal(s.profile)}, {text_literal(s.id)}, '{d}')" for s in strays for d in s.days)
+    return (f"(({' AND '.join(in_window)}) OR {row} IN ({places}))",)
 
 
 def _versions(column: str, needle: str, above: datetime | None) -> str:
@@ -93,6 +107,11 @@ def moment_literal(moment: datetime, scale: int) -> str:
     utc = moment.astimezone(UTC)
     digits = f"{utc.microsecond:06d}"[:scale]
     return f"toDateTime64('{utc:%Y-%m-%d %H:%M:%S}.{digits}', {scale}, 'UTC')"
+
+
+def text_literal(text: str) -> str:
+    """Any text in single quotes; what is no ASCII letter or digit is escaped or means nothing inside them."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _id_literal(text: str, what: str) -> str:

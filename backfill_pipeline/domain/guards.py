@@ -1,13 +1,14 @@
 """May this window be deleted? Signals in, every reason against it out; nothing is touched before the list is empty."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from enum import StrEnum
 
 from backfill_pipeline.domain.datasets import Dataset
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.schemas import TableSchema, schema_mistakes
+from backfill_pipeline.domain.strays import Stray, too_many
 from backfill_pipeline.domain.verdicts import Sums
 from backfill_pipeline.domain.windows import ONE_DAY, Window
 
@@ -56,7 +57,7 @@ def approvals(tags: Mapping[str, str]) -> frozenset[Approval]:
 class GuardLimits:
     """min_source_ratio: source ids below this share of the target's refuse. approved: what a person asked for by name.
 
-    retention_days: how long PostgreSQL keeps rows; None is for ever.
+    retention_days: how long PostgreSQL keeps rows; None is for ever. longest: what a conversation may take at most.
     """
 
     max_window_days: int
@@ -66,6 +67,7 @@ class GuardLimits:
     retention_days: int | None = None
     approved: frozenset[Approval] = frozenset()
     is_alter: bool = False
+    longest: timedelta = ONE_DAY
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Signals:
     source, target: sums per profile, day and table; None where the count failed.
     schemas: one per target table and shard.
     future_rows: rows per table whose version lies above ClickHouse's clock plus the allowed skew.
+    strays: per table the ids of the window that have rows on other days. longest: of the window's conversations.
     """
 
     dataset: Dataset
@@ -88,6 +91,8 @@ class Signals:
     future_rows: Mapping[str, int]
     queued_blocks: int = 0
     dead_shards: tuple[str, ...] = ()
+    strays: Mapping[str, Sequence[Stray]] = field(default_factory=dict)
+    longest: timedelta | None = None
 
 
 def refusals(signals: Signals, limits: GuardLimits) -> tuple[str, ...]:
@@ -97,6 +102,7 @@ def refusals(signals: Signals, limits: GuardLimits) -> tuple[str, ...]:
         *_server(signals, limits),
         *_source(signals, limits),
         *_future(signals, limits),
+        *_reach(signals, limits),
     )
 
 
@@ -206,7 +212,7 @@ def _table_shrunken(signals: Signals, profile: str, day: date, table: str, ratio
 
 def _rows(side: Mapping[str, Sums] | None, profile: str, day: date, table: str) -> int | None:
     found = (side or {}).get(profile, {}).get(day, {}).get(table)
-    return found.rows if found else None
+    return found.rows - found.surplus if found else None
 
 
 def _future(signals: Signals, limits: GuardLimits) -> list[str]:
@@ -218,3 +224,14 @@ def _future(signals: Signals, limits: GuardLimits) -> list[str]:
         for table, rows in signals.future_rows.items()
         if rows
     ]
+
+
+def _reach(signals: Signals, limits: GuardLimits) -> list[str]:
+    """What a delete can't name, and what the Job would not find."""
+    reasons = [r for table, strays in signals.strays.items() if (r := too_many(table, strays))]
+    if signals.longest is not None and signals.longest > limits.longest:
+        reasons.append(
+            f"a conversation of the window took {signals.longest}, above {limits.longest} "
+            "(limits.longest_conversation_hours): the Job would not find it; raise the limit"
+        )
+    return reasons

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backfill_pipeline.domain import contracts, naming
 from backfill_pipeline.domain.datasets import DATASETS, Dataset
 from backfill_pipeline.domain.deletes import Delete, build_delete
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window, rfc3339
 
 LABEL = "backfill-pipeline"
@@ -54,12 +55,25 @@ class Plan:
     launch: Launch
 
 
-def plan_window(attempt: Attempt, *, max_days: int, job_deadline_seconds: float, above: datetime | None = None) -> Plan:
-    """What will be sent for this attempt: a delete per table (`above` as in build_delete), and one Job."""
+@dataclass(frozen=True)
+class PlanLimits:
+    """longest: no conversation lasts longer. above: as in build_delete."""
+
+    max_days: int
+    job_deadline_seconds: float
+    longest: timedelta
+    above: datetime | None = None
+
+
+def plan_window(attempt: Attempt, limits: PlanLimits, strays: Mapping[str, Sequence[Stray]] | None = None) -> Plan:
+    """What will be sent for this attempt: a delete per table, with its strays, and one Job."""
     dataset = DATASETS[attempt.dataset]
     scope = (attempt.customer, attempt.profiles, attempt.window, attempt.marker)
-    deletes = [build_delete(t, *scope, max_days=max_days, above=above) for t in dataset.targets]
-    return Plan(_children_first(deletes), _launch(attempt, dataset, job_deadline_seconds))
+    deletes = [
+        build_delete(t, *scope, max_days=limits.max_days, above=limits.above, strays=(strays or {}).get(t.table, ()))
+        for t in dataset.targets
+    ]
+    return Plan(_children_first(deletes), _launch(attempt, dataset, limits))
 
 
 def _children_first(deletes: Sequence[Delete]) -> tuple[Delete, ...]:
@@ -67,13 +81,13 @@ def _children_first(deletes: Sequence[Delete]) -> tuple[Delete, ...]:
     return tuple(reversed(deletes))
 
 
-def _launch(attempt: Attempt, dataset: Dataset, deadline_seconds: float) -> Launch:
+def _launch(attempt: Attempt, dataset: Dataset, limits: PlanLimits) -> Launch:
     identity = (attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
     return Launch(
         job_name=naming.job_name(*identity),
         cronjob=dataset.cronjob,
         env={
-            **dataset.env(attempt.window, attempt.customer),
+            **dataset.env(attempt.window, attempt.customer, limits.longest),
             contracts.ENV_MARKER: rfc3339(attempt.marker),
             contracts.ENV_ATTEMPT_ID: attempt.attempt_id,
         },
@@ -87,5 +101,5 @@ def _launch(attempt: Attempt, dataset: Dataset, deadline_seconds: float) -> Laun
             f"{LABEL}/run": attempt.run_id,
             f"{LABEL}/window": str(attempt.window),
         },
-        deadline_seconds=deadline_seconds,
+        deadline_seconds=limits.job_deadline_seconds,
     )

@@ -47,8 +47,9 @@ def _engine_mistakes(schema: TableSchema) -> tuple[str, ...]:
 
 def _key_mistakes(target: Target, schema: TableSchema) -> tuple[str, ...]:
     mistakes = []
-    if _plain(schema.sorting_key) != _plain(", ".join(target.sort_key)):
-        mistakes.append(f"sorting key is ({schema.sorting_key}), expected ({', '.join(target.sort_key)})")
+    forms = [", ".join(key) for key in target.sort_keys]
+    if _plain(schema.sorting_key) not in map(_plain, forms):
+        mistakes.append(f"sorting key is ({schema.sorting_key}), expected ({') or ('.join(forms)})")
     if schema.version_column != target.version:
         mistakes.append(f"version column is {schema.version_column}, expected {target.version}")
     return tuple(mistakes)

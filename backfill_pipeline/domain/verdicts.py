@@ -1,7 +1,7 @@
 """Do both sides agree on a day? Gathered sums in, a verdict with every reason out. Unknown is not zero."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 from enum import StrEnum
 
@@ -20,13 +20,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class TableSum:
-    """Rows of one table on one day, and the sum of their 64-bit fingerprints (ids and content)."""
+    """Rows of one table on one day, and the sum of their 64-bit fingerprints (ids and content).
+
+    surplus: rows whose id has another one on the same day and shard, where such were looked for.
+    """
 
     rows: int = 0
     fingerprint: int = 0
+    surplus: int = 0
 
     def __add__(self, other: "TableSum") -> "TableSum":
-        return TableSum(self.rows + other.rows, self.fingerprint + other.fingerprint)
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return TableSum(*(mine + theirs for mine, theirs in pairs))
 
 
 DaySums = Mapping[str, TableSum]  # table -> sum

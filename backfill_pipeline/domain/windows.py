@@ -1,5 +1,6 @@
 """Half-open ranges of UTC days. People's inclusive days become a Window in one place and turn back in one other."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -61,6 +62,23 @@ class Window:
         return f"{self.start}" if last == self.start else f"{self.start}..{last}"
 
 
+def whole_days(start: datetime, end: datetime) -> Window:
+    """The window of a range between two midnights (aware).
+
+    Raises:
+        Refused: it begins or ends within a day, or is empty.
+    """
+    first, last = start.astimezone(UTC), end.astimezone(UTC)
+    if any(midnight(m.date()) != m for m in (first, last)):
+        raise Refused(
+            "The range is not of whole days",
+            where=f"[{rfc3339(first)}, {rfc3339(last)})",
+            why="it begins or ends within a UTC day",
+            next_step="give midnights",
+        )
+    return Window(first.date(), last.date())
+
+
 def midnight(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
@@ -83,6 +101,25 @@ def _runs(days: list[date]) -> Iterator[Window]:
     for _, run in groupby(enumerate(days), key=lambda at: at[1].toordinal() - at[0]):
         days_of_run = [day for _, day in run]
         yield Window(days_of_run[0], days_of_run[-1] + ONE_DAY)
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs|ns))+")
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration as Go writes it: `24h`, `1h30m`, `90m`, `1.5h`.
+
+    Raises:
+        Refused: it is none, or not longer than nothing.
+    """
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", text) if _DURATION.fullmatch(text) else []
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds <= 0:
+        raise Refused(
+            "Not a duration", where=repr(text), why="expected such as 24h, 90m or 1h30m", next_step="correct it"
+        )
+    return timedelta(seconds=seconds)
 
 
 def parse_day(text: str) -> date:

@@ -24,7 +24,7 @@ from backfill_pipeline.stack.demo_data import FIRST_DAY, generate
 from backfill_pipeline.stack.state import StackState, running_stack
 from backfill_pipeline.stack.supervisor import Stack
 from backfill_pipeline.steps.systems import Systems, open_systems
-from backfill_pipeline.steps.verify import find_doubled, verify
+from backfill_pipeline.steps.verify import find_coverage, find_doubled, verify
 from backfill_pipeline.stores.target import rows_since
 
 DEADLINE_SECONDS = 3600
@@ -45,11 +45,15 @@ class Demo:
         return Window(FIRST_DAY, FIRST_DAY + ONE_DAY * self.days)
 
 
+Who = tuple[str, str, str]
+"""(dataset, cluster, customer)."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """Verdicts of every customer and dataset, and how many ids have more than one row."""
 
-    verdicts: Mapping[tuple[str, str], tuple[DayVerdict, ...]]
+    verdicts: Mapping[Who, tuple[DayVerdict, ...]]
     doubled: int
     uncovered: int
 
@@ -111,22 +115,23 @@ def _shown(demo: Demo, state: StackState, console: Console, started: float, runn
 def _looked(config: Config, demo: Demo, console: Console, title: str) -> Seen:
     with console.status(f"{title.lower()}: counting both sides"):
         seen = look(config, demo.window)
-    rows = {who: {d.day: d.verdict for d in days} for who, days in seen.verdicts.items()}
-    console.print(verdict_table(rows, title))
+    for dataset in config.datasets:
+        of = {who[1:]: {d.day: d.verdict for d in days} for who, days in seen.verdicts.items() if who[0] == dataset}
+        console.print(verdict_table(of, f"{title}: {dataset}"))
     console.print(f"ids with more than one row: {seen.doubled:,}; rows in no window: {seen.uncovered:,}\n")
     return seen
 
 
 def look(config: Config, window: Window) -> Seen:
     """Both sides of every customer and dataset, read now."""
-    verdicts: dict[tuple[str, str], tuple[DayVerdict, ...]] = {}
+    verdicts: dict[Who, tuple[DayVerdict, ...]] = {}
     doubled = uncovered = 0
     for systems in _all_systems(config):
         for customer in systems.cluster.customers:
+            uncovered += find_coverage(systems, customer.id, customer.profiles, window).rows
             for dataset in config.datasets:
                 found = verify(systems, dataset, customer.id, customer.profiles, window)
-                verdicts[(systems.cluster.name, customer.id)] = found.days
-                uncovered += sum(found.uncovered.values())
+                verdicts[dataset, systems.cluster.name, customer.id] = found.days
                 doubled += sum(d.ids for d in find_doubled(systems, dataset, customer.id, customer.profiles, window))
     return Seen(verdicts, doubled, uncovered)
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from backfill_pipeline.config import Config, load
+from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.stack.password import ENV_PASSWORD
 from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.postgres import USER
@@ -80,7 +81,7 @@ def source_database(cluster: str) -> str:
 
 def made_up(clusters: Sequence[StackCluster]) -> Config:
     """A configuration without any address: all of it will be embedded."""
-    return Config.model_validate({"datasets": ["conversations"], "clusters": [c.tree() for c in clusters]})
+    return Config.model_validate({"datasets": list(DATASETS), "clusters": [c.tree() for c in clusters]})
 
 
 def embedded(config: Config, shards: Mapping[str, int], parts: Collection[str], own_storage: bool) -> Embedded:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from backfill_pipeline.clients.temporal import Found, WorkflowState
 from backfill_pipeline.domain import naming
 from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Attempt, Claim
 from backfill_pipeline.steps.systems import Systems
@@ -21,6 +21,8 @@ CLOSE_DEADLINE_SECONDS = 90
 def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     """Return when no Job or workflow of an earlier attempt on these days can write any more.
 
+    A Job that does the work itself can't when its process is gone.
+
     Raises:
         Refused: an open workflow of the same customer and range is not ours.
         PipelineError: RETRY, one of ours does not close in time.
@@ -29,9 +31,10 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     for attempt in earlier:
         systems.log(f"ending what {attempt} left")
         systems.launcher.cancel(_job_name(attempt))
-    _wait_until_listed(systems, earlier)
-    _close_workflows(systems, claim, {a.attempt_id for a in earlier})
-    _wait_for_zombies(systems, earlier)
+    if workflow := DATASETS[claim.dataset].workflow:
+        _wait_until_listed(systems, workflow, earlier)
+        _close_workflows(systems, claim, workflow, {a.attempt_id for a in earlier})
+        _wait_for_zombies(systems, workflow, earlier)
     for attempt in earlier:
         systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
         systems.ledger.mark_ended(attempt)
@@ -46,38 +49,33 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
-def _wait_until_listed(systems: Systems, earlier: Iterable[Attempt]) -> None:
+def _wait_until_listed(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
     """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
     for attempt in earlier:
-        there = {i for i in _workflow_ids(attempt) if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
+        ids = _workflow_ids(workflow, attempt)
+        there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
         end = systems.clock() + CLOSE_DEADLINE_SECONDS
-        while missing := there - {f.workflow_id for f in _of_attempt(systems, attempt)}:
+        while missing := there - {f.workflow_id for f in _of_attempt(systems, workflow, attempt)}:
             if systems.clock() > end:
                 raise _goes_on(attempt, missing, f"there, but not listed within {CLOSE_DEADLINE_SECONDS} s")
             systems.sleep(0.2)
 
 
-def _workflow_ids(attempt: Attempt) -> Iterator[str]:
+def _workflow_ids(workflow: WorkflowKind, attempt: Attempt) -> Iterator[str]:
     """Those of our own workers; others' are found by their input alone."""
-    prefix = DATASETS[attempt.dataset].workflow_prefix
     for profile in attempt.profiles:
-        uuid = naming.execution_uuid(attempt.attempt_id, prefix, attempt.customer, profile)
-        yield naming.workflow_id(prefix, attempt.customer, profile, uuid)
+        uuid = naming.execution_uuid(attempt.attempt_id, workflow.prefix, attempt.customer, profile)
+        yield naming.workflow_id(workflow.prefix, attempt.customer, profile, uuid)
 
 
-def _of_attempt(systems: Systems, attempt: Attempt) -> tuple[Found, ...]:
-    return systems.temporal.of_attempt(
-        DATASETS[attempt.dataset].workflow_type,
-        attempt.customer,
-        attempt.window,
-        attempt.attempt_id,
-        since=started_after(attempt),
-    )
+def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+    who = (workflow.type, attempt.customer, attempt.window, attempt.attempt_id)
+    return systems.temporal.of_attempt(*who, since=started_after(attempt))
 
 
-def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
+def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, ours: set[str]) -> None:
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
-    while still_open := _open_of_others(systems, claim):
+    while still_open := _open_of_others(systems, claim, workflow):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
             ids = [f.workflow_id for f in still_open]
@@ -87,17 +85,16 @@ def _close_workflows(systems: Systems, claim: Claim, ours: set[str]) -> None:
         systems.sleep(0.5)
 
 
-def _open_of_others(systems: Systems, claim: Claim) -> list[Found]:
+def _open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> list[Found]:
     """Open workflows on these days but for this attempt's own: the step may be repeated after they were started."""
-    workflow_type = DATASETS[claim.dataset].workflow_type
-    found = systems.temporal.open_on(workflow_type, claim.customer, claim.window)
+    found = systems.temporal.open_on(workflow.type, claim.customer, claim.window)
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
-def _wait_for_zombies(systems: Systems, earlier: Iterable[Attempt]) -> None:
+def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
     for attempt in earlier:
-        for found in _of_attempt(systems, attempt):
+        for found in _of_attempt(systems, workflow, attempt):
             _wait_for_zombie(systems, found)
 
 

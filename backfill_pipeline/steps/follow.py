@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
 from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
-from backfill_pipeline.domain.contracts import execution_from_line
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.contracts import Progress, execution_from_line, labelled_from_line
+from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.steps.earlier import started_after
 from backfill_pipeline.steps.holding import holding
@@ -25,16 +25,24 @@ VISIBLE_SECONDS = 10  # a workflow started a moment ago may not be listed yet
 
 @dataclass
 class Watched:
-    """What is known so far: workflow id -> profile, and the last status of each."""
+    """What is known so far: workflow id -> profile, and the last status of each.
+
+    told: profile -> progress, from the log of a Job that does the work itself.
+    """
 
     profiles: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
+    told: dict[str, Progress] = field(default_factory=dict)
     job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
 
     @property
     def is_over(self) -> bool:
         open_ones = [i for i in self.profiles if not _is_closed(self.statuses.get(i))]
         return self.job.state.is_over and not open_ones
+
+    @property
+    def progress(self) -> list[Progress | None]:
+        return [*self.told.values(), *(s.progress for s in self.statuses.values())]
 
 
 def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
@@ -56,13 +64,13 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
 
 def _until_over(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     end = systems.clock() + systems.limits.follow_deadline_seconds
-    progress = ProgressLog(systems.log, systems.clock)
+    progress = ProgressLog(systems.log, systems.clock, DATASETS[inspection.attempt.dataset].unit)
     while not _looked(systems, inspection, launched, watched):
-        progress.tell(watched.statuses.values())
+        progress.tell(watched.progress)
         if systems.clock() > end:
             raise _not_over(systems, inspection, watched)
         systems.sleep(systems.limits.poll_seconds)
-    progress.tell(watched.statuses.values(), is_last=True)
+    progress.tell(watched.progress, is_last=True)
 
 
 def _looked(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> bool:
@@ -70,10 +78,14 @@ def _looked(systems: Systems, inspection: Inspection, launched: Launched, watche
     watched.job = systems.launcher.status(launched.job_name)
     if watched.job.state is JobState.PENDING:
         systems.launcher.ensure(inspection.plan.launch)
+    workflow = DATASETS[inspection.attempt.dataset].workflow
+    if workflow is None:
+        watched.told.update(_told(systems, launched.job_name))
+        return watched.is_over
     watched.profiles.update(_from_log(systems, launched.job_name))
     try:
         if watched.job.state.is_over and len(watched.profiles) < len(inspection.attempt.profiles):
-            watched.profiles.update(_from_input(systems, inspection))
+            watched.profiles.update(_from_input(systems, inspection, workflow))
         for workflow_id in watched.profiles:
             if not _is_closed(watched.statuses.get(workflow_id)):
                 watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
@@ -90,14 +102,18 @@ def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:
     return {e.workflow_id: e.profile for e in found if e}
 
 
-def _from_input(systems: Systems, inspection: Inspection) -> Mapping[str, str]:
+def _told(systems: Systems, job_name: str) -> Mapping[str, Progress]:
+    found = (labelled_from_line(line) for line in systems.launcher.log(job_name))
+    return {f.profile: Progress(f.done, 0, f.total) for f in found if f}
+
+
+def _from_input(systems: Systems, inspection: Inspection, workflow: WorkflowKind) -> Mapping[str, str]:
     """The fall-back when log lines are missing (trap K4); a failed Job may have started fewer, so it is bounded."""
     attempt = inspection.attempt
-    workflow_type = DATASETS[attempt.dataset].workflow_type
     end = systems.clock() + VISIBLE_SECONDS
     while True:
         found = systems.temporal.of_attempt(
-            workflow_type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
+            workflow.type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
         )
         if len(found) >= len(attempt.profiles) or systems.clock() > end:
             return {f.workflow_id: f.input.profile_id for f in found}
@@ -125,7 +141,8 @@ def _problems(systems: Systems, inspection: Inspection, launched: Launched, watc
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(f"workflow {status.workflow_id} {status.state}: {status.failure or 'no reason given'}")
-    missing = sorted(set(inspection.attempt.profiles) - set(watched.profiles.values()))
+    wanted = inspection.attempt.profiles if DATASETS[inspection.attempt.dataset].workflow else ()
+    missing = sorted(set(wanted) - set(watched.profiles.values()))
     problems += [f"no execution was started for profile {p}" for p in missing]
     return tuple(problems)
 

@@ -8,14 +8,17 @@ from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, refusals, window_refusals
 from backfill_pipeline.domain.markers import future_bound
-from backfill_pipeline.domain.plans import Attempt, Claim, Plan, plan_window
+from backfill_pipeline.domain.plans import Attempt, Claim, Plan, PlanLimits, plan_window
 from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.verdicts import together
 from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Inspection
 from backfill_pipeline.steps.systems import Systems
-from backfill_pipeline.stores.source import source_sums
+from backfill_pipeline.stores.schemas import read_schemas
+from backfill_pipeline.stores.source import longest_conversation, source_sums
+from backfill_pipeline.stores.strays import strays
 from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blocks, target_sums
 
 
@@ -31,22 +34,22 @@ def inspect(
     started = time.monotonic()
     limits = guard_limits(systems, approved)
     _refuse(claim, window_refusals(claim.window, systems.today(), limits))
-    systems.temporal.check()
+    if DATASETS[claim.dataset].workflow:
+        systems.temporal.check()
     attempt, schemas = _claimed(systems, claim)
     with holding(systems, attempt, "inspect", launched_by):
         end_earlier_attempts(systems, claim)
-        signals, uncovered = _gathered(systems, attempt, schemas)
+        signals = _gathered(systems, attempt, schemas)
         _refuse(claim, refusals(signals, limits))
         assert signals.source is not None
         assert signals.target is not None
         return Inspection(
             attempt=attempt,
-            plan=plan(systems, attempt, approved),
+            plan=plan(systems, attempt, signals.strays, approved),
             launched_by=launched_by,
             approved=tuple(sorted(approved)),
             source=together(signals.source),
             target=together(signals.target),
-            uncovered=uncovered,
             seconds=time.monotonic() - started,
         )
 
@@ -61,6 +64,7 @@ def guard_limits(systems: Systems, approved: frozenset[Approval]) -> GuardLimits
         retention_days=systems.cluster.retention_days,
         approved=approved,
         is_alter=clickhouse.delete == "alter",
+        longest=_longest(systems),
     )
 
 
@@ -74,14 +78,23 @@ def _common(schemas: Sequence[TableSchema]) -> dict[str, str]:
     return {n: k for n, k in schemas[0].columns.items() if all(n in s.columns for s in schemas)}
 
 
-def plan(systems: Systems, attempt: Attempt, approved: frozenset[Approval] = frozenset()) -> Plan:
-    limits = systems.limits
-    return plan_window(
-        attempt,
-        max_days=limits.max_window_days,
-        job_deadline_seconds=limits.job_deadline_seconds,
+def plan(
+    systems: Systems,
+    attempt: Attempt,
+    strays: Mapping[str, Sequence[Stray]],
+    approved: frozenset[Approval] = frozenset(),
+) -> Plan:
+    limits = PlanLimits(
+        max_days=systems.limits.max_window_days,
+        job_deadline_seconds=systems.limits.job_deadline_seconds,
+        longest=_longest(systems),
         above=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
     )
+    return plan_window(attempt, limits, strays)
+
+
+def _longest(systems: Systems) -> timedelta:
+    return timedelta(hours=systems.limits.longest_conversation_hours)
 
 
 def _future(systems: Systems, attempt: Attempt) -> datetime:
@@ -91,7 +104,7 @@ def _future(systems: Systems, attempt: Attempt) -> datetime:
 def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
     """The lease, and the marker drawn from ClickHouse's clock at the coarsest version column's precision."""
     dataset = DATASETS[claim.dataset]
-    schemas = systems.clickhouse.schemas([t.table for t in dataset.targets])
+    schemas = read_schemas(systems.clickhouse, [t.table for t in dataset.targets])
     now = systems.clickhouse.now()
     fence = systems.ledger.take(claim)
     skew = timedelta(seconds=systems.limits.clock_skew_seconds)
@@ -103,26 +116,24 @@ def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema
         raise
 
 
-def _gathered(
-    systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]
-) -> tuple[Signals, Mapping[str, int]]:
+def _gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]) -> Signals:
     dataset, columns = DATASETS[attempt.dataset], columns_of(schemas)
     who = (dataset, attempt.customer, attempt.profiles, attempt.window)
-    source, uncovered = source_sums(systems.postgres, *who, columns, fingerprints=False)
-    signals = Signals(
+    return Signals(
         dataset=dataset,
         customer=attempt.customer,
         profiles=attempt.profiles,
         window=attempt.window,
         today=systems.today(),
-        source=source,
+        source=source_sums(systems.postgres, *who, columns, fingerprints=False),
         target=target_sums(systems.clickhouse, *who, columns, fingerprints=False),
         schemas=schemas,
         future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt)),
         queued_blocks=queued_blocks(systems.clickhouse, dataset),
         dead_shards=dead_shards(systems.clickhouse),
+        strays=strays(systems.postgres, systems.clickhouse, *who),
+        longest=longest_conversation(systems.postgres, *who),
     )
-    return signals, uncovered
 
 
 def _refuse(claim: Claim, reasons: Sequence[str]) -> None:

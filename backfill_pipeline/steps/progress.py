@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-from backfill_pipeline.clients.temporal import WorkflowStatus
 from backfill_pipeline.domain.contracts import Progress
 
 EVERY_SECONDS = 5.0
@@ -12,21 +11,22 @@ EVERY_SECONDS = 5.0
 class ProgressLog:
     """Logs at most one line in EVERY_SECONDS."""
 
-    def __init__(self, log: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._log, self._clock = log, clock
+    def __init__(self, log: Callable[[str], None], clock: Callable[[], float], unit: str) -> None:
+        self._log, self._clock, self._unit = log, clock, unit
         self._started: float | None = None
         self._first = 0
         self._next = 0.0
 
-    def tell(self, statuses: Iterable[WorkflowStatus], *, is_last: bool = False) -> None:
-        now, known = self._clock(), [s.progress for s in statuses if s.progress]
+    def tell(self, progress: Iterable[Progress | None], *, is_last: bool = False) -> None:
+        """Of each execution; None where it has not said anything yet."""
+        now, known = self._clock(), [p for p in progress if p]
         if not known or (now < self._next and not is_last):
             return
         done = sum(p.done for p in known)
         if self._started is None:
             self._started, self._first = now, done
         self._next = now + EVERY_SECONDS
-        self._log(progress_line(done, _total(known), self._rate(now, done)))
+        self._log(progress_line(done, _total(known), self._rate(now, done), self._unit))
 
     def _rate(self, now: float, done: int) -> float | None:
         seconds = now - (self._started if self._started is not None else now)
@@ -38,8 +38,8 @@ def _total(known: list[Progress]) -> int | None:
     return sum(t for t in totals if t is not None) if all(t is not None for t in totals) else None
 
 
-def progress_line(done: int, total: int | None, rate: float | None) -> str:
+def progress_line(done: int, total: int | None, rate: float | None, unit: str) -> str:
     left = "-" if total is None or not rate else str(timedelta(seconds=round(max(total - done, 0) / rate)))
     of = "-" if total is None else f"{total:,}"
     speed = "-" if rate is None else f"{rate:,.0f}"
-    return f"{done:,} of {of} conversations, {speed}/s, time left {left}"
+    return f"{done:,} of {of} {unit}, {speed}/s, time left {left}"

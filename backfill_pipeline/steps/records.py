@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.plans import Attempt, Plan
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, TableSum
 
@@ -12,10 +13,7 @@ DayTables = Mapping[date, Mapping[str, TableSum]]
 
 @dataclass(frozen=True)
 class Inspection:
-    """Counts before anything was touched, and the plan. approved: what was asked for by name.
-
-    uncovered: the customer's rows in no window, by class.
-    """
+    """Counts before anything was touched, and the plan. approved: what was asked for by name."""
 
     attempt: Attempt
     plan: Plan
@@ -23,7 +21,6 @@ class Inspection:
     approved: tuple[str, ...]
     source: DayTables
     target: DayTables
-    uncovered: Mapping[str, int]
     seconds: float
 
 
@@ -76,10 +73,10 @@ class Followed:
 
 @dataclass(frozen=True)
 class Verification:
-    """Both sides counted again, and a verdict for every day."""
+    """Both sides counted again, a verdict for every day, and the rows that no configured dataset takes."""
 
     days: tuple[DayVerdict, ...]
-    uncovered: Mapping[str, int]
+    coverage: Coverage
 
     @property
     def bad(self) -> tuple[DayVerdict, ...]:

@@ -30,6 +30,7 @@ class Systems:
     temporal: Temporal
     launcher: Launcher
     ledger: Ledger
+    datasets: tuple[str, ...]
     log: Callable[[str], None] = field(default=print)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -55,6 +56,7 @@ def open_systems(config: Config, cluster_name: str, log: Callable[[str], None]) 
         temporal=Temporal(required(cluster.temporal, cluster_name, "temporal")),
         launcher=_launcher(cluster),
         ledger=open_ledger(config),
+        datasets=tuple(config.datasets),
         log=log,
     )
 

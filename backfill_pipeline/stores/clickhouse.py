@@ -1,4 +1,4 @@
-"""A ClickHouse cluster as shards of replicas: clients, schema, clock. Drivers' errors leave as PipelineError."""
+"""A ClickHouse cluster as shards of replicas: clients, clock. Drivers' errors leave as PipelineError."""
 
 import re
 import threading
@@ -13,7 +13,6 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from backfill_pipeline.config import ClickHouseAddress, Replica
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.domain.schemas import TableSchema, scale_of
 
 # ClickHouse's error numbers (ErrorCodes.cpp) -> what a caller may do, with the reason.
 CODES: Mapping[int, tuple[Kind, str]] = {
@@ -74,7 +73,7 @@ def translate(error: Exception, where: str) -> PipelineError:
 
 
 class ShardStore:
-    """One shard, reached through one of its replicas; every thread has a client of its own."""
+    """One shard, reached through one of its replicas; every thread has clients of its own."""
 
     def __init__(self, number: int, replicas: Sequence[Replica], address: ClickHouseAddress) -> None:
         self.number = number
@@ -97,7 +96,17 @@ class ShardStore:
         return client
 
     def replica_client(self, replica: Replica) -> Client:
-        """A new client to one replica; the caller closes it."""
+        """A client to one replica, kept for the calling thread: making one asks the server for all its settings.
+
+        Raises:
+            PipelineError: UNREACHABLE, it does not answer.
+        """
+        kept: dict[str, Client] = self._local.__dict__.setdefault("replicas", {})
+        if str(replica) not in kept:
+            kept[str(replica)] = self._connect(replica)
+        return kept[str(replica)]
+
+    def _connect(self, replica: Replica) -> Client:
         with self.translated(replica):
             return clickhouse_connect.get_client(
                 host=replica.host,
@@ -133,7 +142,8 @@ class ShardStore:
             raise found from error
 
     def forget(self) -> None:
-        self._local.client = None
+        """The calling thread's clients are made anew when they are asked for again."""
+        self._local.__dict__.clear()
 
     def _first_that_answers(self) -> Client:
         failures = []
@@ -158,104 +168,6 @@ class ClickHouse:
         seconds, rest = divmod(int(micros), 10**6)
         return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
 
-    def schema(self, table: str) -> TableSchema:
-        """The table as the first shard has it."""
-        return read_schema(self.shards[0], self.address.database, table)
-
-    def schemas(self, tables: Sequence[str]) -> tuple[TableSchema, ...]:
-        """Every table on every shard.
-
-        Raises:
-            PipelineError: MISSING, naming the table and the shard.
-        """
-        return tuple(read_schema(s, self.address.database, t) for s in self.shards for t in tables)
-
     def close(self) -> None:
         for shard in self.shards:
             shard.forget()
-
-
-_TABLE = """
-SELECT engine, engine_full, sorting_key,
-       arrayMap((d, t) -> concat(d, '.', t), dependencies_database, dependencies_table)
-FROM system.tables WHERE database = {database:String} AND name = {table:String}
-"""
-_COLUMNS = """
-SELECT name, type FROM system.columns WHERE database = {database:String} AND table = {table:String} ORDER BY position
-"""
-_PROJECTIONS = "SELECT name FROM system.projections WHERE database = {database:String} AND table = {table:String}"
-_LARGEST = """
-SELECT max(bytes_on_disk), (SELECT min(unreserved_space) FROM system.disks WHERE type != 'Broken')
-FROM system.parts WHERE active AND database = {database:String} AND table = {table:String}
-"""
-
-
-def read_schema(shard: ShardStore, database: str, table: str) -> TableSchema:
-    """A local table as the shard's server describes it (system.tables, .columns, .projections, .parts)."""
-    at = {"database": database, "table": table}
-    found = shard.query(_TABLE, at)
-    if not found:
-        raise _no_table(shard, database, table)
-    engine, engine_full, sorting_key, views = found[0]
-    columns: dict[str, str] = dict(shard.query(_COLUMNS, at))
-    version = _version_column(engine_full)
-    largest, free = shard.query(_LARGEST, at)[0]
-    return TableSchema(
-        table=table,
-        columns=columns,
-        engine=engine,
-        sorting_key=sorting_key,
-        version_column=version,
-        version_scale=scale_of(columns.get(version or "", "")),
-        sharding_key=_sharding_key(shard, database, f"{table}_d"),
-        views=tuple(views),
-        projections=tuple(r[0] for r in shard.query(_PROJECTIONS, at)),
-        largest_part_bytes=int(largest or 0),
-        free_disk_bytes=int(free),
-    )
-
-
-def _no_table(shard: ShardStore, database: str, table: str) -> PipelineError:
-    return PipelineError(
-        f"ClickHouse has no table {database}.{table}",
-        where=f"ClickHouse {shard}",
-        why="system.tables does not list it",
-        next_step="create it, or correct `clickhouse.database` in the configuration",
-        kind=Kind.MISSING,
-        code="60",
-    )
-
-
-def _version_column(engine_full: str) -> str | None:
-    """Last plain argument of ReplacingMergeTree: the others are a path and a replica in quotes, or is_deleted."""
-    arguments = [a for a in _arguments(engine_full) if re.fullmatch(r"\w+", a)]
-    return arguments[0] if arguments else None
-
-
-def _sharding_key(shard: ShardStore, database: str, table: str) -> str | None:
-    found = shard.query(
-        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String} "
-        "AND engine = 'Distributed'",
-        {"database": database, "table": table},
-    )
-    arguments = _arguments(found[0][0]) if found else []
-    return arguments[3] if len(arguments) > 3 else None
-
-
-def _arguments(engine_full: str) -> list[str]:
-    """Arguments of `Engine(a, f(b, c))...`, split at the top level."""
-    start = engine_full.find("(")
-    if start < 0:
-        return []
-    arguments: list[str] = []
-    depth, quoted, current = 0, False, ""
-    for char in engine_full[start + 1 :]:
-        quoted ^= char == "'"
-        depth += 0 if quoted else {"(": 1, ")": -1}.get(char, 0)
-        if depth < 0:
-            break
-        if char == "," and depth == 0 and not quoted:
-            arguments, current = [*arguments, current.strip()], ""
-        else:
-            current += char
-    return [*arguments, current.strip()] if current.strip() else arguments

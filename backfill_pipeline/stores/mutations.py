@@ -49,8 +49,8 @@ def find(shard: ShardStore, delete: Delete, replica: Replica | None = None) -> M
     if replica is None:
         rows = shard.query(_FIND, at)
     else:
-        with shard.translated(replica), shard.replica_client(replica) as client:
-            rows = [tuple(r) for r in client.query(_FIND, parameters=at).result_rows]
+        with shard.translated(replica):
+            rows = [tuple(r) for r in shard.replica_client(replica).query(_FIND, parameters=at).result_rows]
     return Mutation(rows[0][0], bool(rows[0][1]), bool(rows[0][2]), int(rows[0][3]), rows[0][4]) if rows else None
 
 

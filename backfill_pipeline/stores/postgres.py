@@ -1,17 +1,15 @@
-"""PostgreSQL: connections whose waits all end, snapshots, Arrow reads, and errors as one of our kinds.
+"""PostgreSQL: connections whose waits all end, snapshots, and errors as one of our kinds.
 
 Every session is UTC with a statement timeout. Nothing that leaves this file holds the password.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import adbc_driver_manager
 import psycopg
-import pyarrow as pa
-from adbc_driver_postgresql import dbapi as adbc
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
@@ -20,9 +18,6 @@ from backfill_pipeline.domain.errors import Kind, PipelineError
 
 APPLICATION = "backfill-pipeline"
 UTC_SESSION = "SET TimeZone TO 'UTC'"  # not among the options: the environment's PGTZ would win over it
-# With 10,000 keys the planner takes a scan of the whole table for cheaper, and a slice then costs what the table does:
-# 0.5 s instead of 0.1 s in a table of 3.2 M scores (tried). Where there is no index it scans all the same.
-BY_INDEX = "SET enable_seqscan TO off"
 # Ids that depend on each other (customer, profile, conversation) are estimated as one row. PostgreSQL then merged by
 # customer and profile alone and compared 27,000 conversations with 44,000 scorecards one by one: minutes instead of 0.2 s.
 BY_HASH = "SET LOCAL enable_mergejoin TO off"
@@ -30,7 +25,6 @@ SNAPSHOT = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 TOO_LARGE = "too_large"  # our own code: a read was stopped because it outgrew its memory
 _WHY_LENGTH = 400
 _NETWORK_DEADLINE_MS = 60_000
-_BATCH_BYTES = 4 * 1024 * 1024  # small enough that a read heartbeats and stops often
 
 
 class Rule(NamedTuple):
@@ -113,64 +107,6 @@ def must_shrink(error: PipelineError) -> bool:
     return error.code in {"57014", "25P04", TOO_LARGE} or (error.code == "40001" and "recovery" in error.why)
 
 
-class ArrowReader:
-    """Reads of one connection as Arrow tables; for one thread at a time."""
-
-    def __init__(self, connection: adbc.Connection) -> None:
-        self._connection = connection
-
-    def read(self, sql: str, *, max_bytes: int | None = None, moved: Callable[[], None] | None = None) -> pa.Table:
-        """All rows of a statement, read to the end before it returns.
-
-        Args:
-            sql: one SELECT; its values stand in it as quoted literals (bound ones would switch COPY off).
-            max_bytes: stop with Kind.RETRY and code TOO_LARGE once the rows take more memory than this.
-            moved: called after every batch that arrived.
-        """
-        with self._connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_BATCH_BYTES)})
-            cursor.execute(sql)
-            # Its public form, fetch_record_batch(), gives a bare reader: an error in mid-read is then an OSError
-            # without an SQLSTATE, and a deadlock could not be told from a typing mistake.
-            reader: Any = cursor._results.reader
-            return pa.Table.from_batches(_bounded(reader, max_bytes, moved), schema=reader.schema)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """One REPEATABLE READ READ ONLY transaction, ended with the block; only for a connection outside of one."""
-        self._connection.execute(SNAPSHOT).close()
-        yield
-        self._connection.execute("COMMIT").close()
-
-    def cancel(self) -> None:
-        """Ends the statement that another thread is reading; harmless when there is none."""
-        self._connection.adbc_cancel()
-
-
-def _bounded(
-    reader: Iterable[pa.RecordBatch], max_bytes: int | None, moved: Callable[[], None] | None
-) -> Iterator[pa.RecordBatch]:
-    total = 0
-    for batch in reader:
-        total += batch.nbytes
-        if max_bytes is not None and total > max_bytes:
-            raise _too_large(max_bytes)
-        if moved:
-            moved()
-        yield batch
-
-
-def _too_large(max_bytes: int) -> PipelineError:
-    return PipelineError(
-        "A read outgrew its memory",
-        where="PostgreSQL",
-        why=f"its rows take more than {max_bytes} bytes",
-        next_step="read a smaller range; the transfer does so by itself",
-        kind=Kind.RETRY,
-        code=TOO_LARGE,
-    )
-
-
 class Postgres:
     """One database. Cheap to make; connects only when asked to, and again each time.
 
@@ -183,7 +119,7 @@ class Postgres:
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection[TupleRow]]:
         """An autocommit connection in UTC, closed at the end."""
-        with self.translated(), psycopg.connect(self._conninfo(), autocommit=True) as connection:
+        with self.translated(), psycopg.connect(self.conninfo(), autocommit=True) as connection:
             connection.execute(UTC_SESSION)
             yield connection
 
@@ -195,20 +131,6 @@ class Postgres:
             connection.execute(BY_HASH)
             yield connection
             connection.execute("COMMIT")
-
-    @contextmanager
-    def arrow_reader(self) -> Iterator[ArrowReader]:
-        """Arrow reads inside one REPEATABLE READ READ ONLY transaction."""
-        with self.arrow_connection() as reader, reader.snapshot():
-            yield reader
-
-    @contextmanager
-    def arrow_connection(self) -> Iterator[ArrowReader]:
-        """An Arrow connection outside of any transaction, for one `snapshot()` after the other."""
-        with self.translated(), adbc.connect(self._conninfo(), autocommit=True) as connection:
-            for setting in (UTC_SESSION, BY_INDEX):
-                connection.execute(setting).close()
-            yield ArrowReader(connection)
 
     def now(self) -> datetime:
         """The server's own clock (aware, UTC)."""
@@ -243,7 +165,8 @@ class Postgres:
         password = self.address.password()
         return text.replace(password, "***") if password else text
 
-    def _conninfo(self) -> str:
+    def conninfo(self) -> str:
+        """How libpq connects; holds the password."""
         address = self.address
         return make_conninfo(
             host=address.host,

@@ -5,7 +5,7 @@ The SQL lies in sql/verify, a file per dataset and table; it shares nothing with
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 from typing import Any
 
@@ -21,6 +21,7 @@ _PER_DAY = """
 SELECT profile_id, ({day} AT TIME ZONE 'UTC')::date, count(*), coalesce(sum({fingerprint}), 0)
 FROM ({rows}) AS r GROUP BY 1, 2
 """
+_LONGEST = "SELECT max(conversation_end_time - conversation_start_time) FROM ({rows}) AS r"
 
 
 def source_sums(
@@ -32,8 +33,8 @@ def source_sums(
     columns: Mapping[str, Mapping[str, str]],
     *,
     fingerprints: bool = True,
-) -> tuple[Mapping[str, Sums], Mapping[str, int]]:
-    """Rows and fingerprints per profile, day and table, and the customer's rows that no window covers, by class.
+) -> Mapping[str, Sums]:
+    """Rows and fingerprints per profile, day and table.
 
     Args:
         columns: per target table the columns that the server has; only these can be compared.
@@ -42,14 +43,33 @@ def source_sums(
     Raises:
         PipelineError: MISSING naming the table or column, RETRY, or UNREACHABLE naming the address.
     """
-    values = {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+    values = window_values(customer, profiles, window)
     with postgres.snapshot() as connection:
         per_table = {
             t.table: _per_day(connection, dataset, t, _fingerprint(t, columns, fingerprints), values)
             for t in dataset.targets
         }
-        uncovered = _uncovered(connection, dataset, values)
-    return by_profile(per_table, profiles, window.days), uncovered
+    return by_profile(per_table, profiles, window.days)
+
+
+ALL_TIME = {"start": datetime(1900, 1, 1, tzinfo=UTC), "end": datetime(2300, 1, 1, tzinfo=UTC)}
+
+
+def window_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:
+    """What the files of sql/verify are given."""
+    return {"customer": customer, "profiles": list(profiles), "start": window.start_time, "end": window.end_time}
+
+
+def longest_conversation(
+    postgres: Postgres, dataset: Dataset, customer: str, profiles: Sequence[str], window: Window
+) -> timedelta | None:
+    """How long the longest of the window's conversations took; None where there is none, or nobody asks for it."""
+    if not dataset.reaches_back:
+        return None
+    sql = _LONGEST.format(rows=statement(f"{dataset.name}_{dataset.main.table}"))
+    with postgres.snapshot() as connection:
+        found = connection.execute(sql.encode(), window_values(customer, profiles, window)).fetchone()
+    return found[0] if found else None
 
 
 def _per_day(
@@ -58,7 +78,7 @@ def _per_day(
     sql = _PER_DAY.format(
         day=target.day_column,
         fingerprint=fingerprint,
-        rows=_statement(f"{dataset.name}_{target.table}"),
+        rows=statement(f"{dataset.name}_{target.table}"),
     )
     rows = connection.execute(sql, values).fetchall()
     return {(profile, day): TableSum(count, int(fingerprint)) for profile, day, count, fingerprint in rows}
@@ -68,12 +88,7 @@ def _fingerprint(target: Target, columns: Mapping[str, Mapping[str, str]], is_wa
     return postgres_fingerprint(compared(target, columns[target.table])) if is_wanted else "0"
 
 
-def _uncovered(connection: Connection[Any], dataset: Dataset, values: Mapping[str, Any]) -> Mapping[str, int]:
-    rows = connection.execute(_statement(f"{dataset.name}_uncovered"), values).fetchall()
-    return {name: count for name, count in rows if count}
-
-
-def _statement(name: str) -> str:
+def statement(name: str) -> str:
     """A file of the folder; `{other}` in it stands for another one."""
     text = resources.files("backfill_pipeline.stores.sql.verify").joinpath(f"{name}.sql").read_text(encoding="utf-8")
-    return re.sub(r"\{(\w+)\}", lambda found: _statement(found[1]), text)
+    return re.sub(r"\{(\w+)\}", lambda found: statement(found[1]), text)

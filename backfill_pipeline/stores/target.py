@@ -5,9 +5,9 @@ Everything is asked of the local tables of every shard, after FINAL: `_d` tables
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from backfill_pipeline.domain.datasets import Dataset, Target
+from backfill_pipeline.domain.datasets import DATASETS, Dataset, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.verdicts import Sums, TableSum, by_profile
 from backfill_pipeline.domain.windows import Window
@@ -17,10 +17,21 @@ from backfill_pipeline.stores.sql.verify.fingerprints import clickhouse_fingerpr
 SCOPE = "customer_id = {customer:String} AND profile_id IN {profiles:Array(String)} AND "
 _IN_WINDOW = "{day} >= {{start:DateTime64(3,'UTC')}} AND {day} < {{end:DateTime64(3,'UTC')}}"
 _PER_DAY = """
-SELECT profile_id, toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint}))
+SELECT profile_id, toDate({day}, 'UTC'), count(), sum(toInt128({fingerprint})), {surplus}
 FROM {table} FINAL WHERE {scope} GROUP BY 1, 2
 """
+_UNOWNED = """
+SELECT '{table}', countIf(profile_id NOT IN {{profiles:Array(String)}} AND ({taken})), countIf(NOT ({taken}))
+FROM {table} WHERE customer_id = {{customer:String}}
+"""
 _FUTURE = "SELECT count() FROM {table} WHERE {scope} AND {version} > {{limit:DateTime64(6,'UTC')}}"
+
+
+class Unowned(NamedTuple):
+    """Rows. foreign: of profiles that are not named. orphans: of no dataset."""
+
+    foreign: int
+    orphans: int
 
 
 def scope_values(customer: str, profiles: Sequence[str], window: Window) -> dict[str, Any]:
@@ -32,9 +43,13 @@ def scope_values(customer: str, profiles: Sequence[str], window: Window) -> dict
     }
 
 
+def in_window(target: Target) -> str:
+    return _IN_WINDOW.format(day=target.day_column)
+
+
 def window_scope(target: Target) -> str:
     """Predicate of one customer's rows of a window, with bound parameters."""
-    return SCOPE + _IN_WINDOW.format(day=target.day_column) + f" AND {target.only}"
+    return f"{SCOPE}{in_window(target)} AND {target.only}"
 
 
 def target_sums(
@@ -67,11 +82,13 @@ def _table_sums(
         fingerprint=fingerprint,
         table=target.table,
         scope=window_scope(target),
+        # Where rows move a changed one is a second one: many of them must not look like a source that shrank.
+        surplus=f"count() - uniqExact({', '.join(target.ids)})" if target.moves else "0",
     )
     sums: dict[tuple[str, date], TableSum] = {}
     for shard in clickhouse.shards:
-        for profile, day, rows, fingerprint in shard.query(sql, values):
-            sums[profile, day] = sums.get((profile, day), TableSum()) + TableSum(int(rows), int(fingerprint))
+        for profile, day, *found in shard.query(sql, values):
+            sums[profile, day] = sums.get((profile, day), TableSum()) + TableSum(*map(int, found))
     return sums
 
 
@@ -97,20 +114,20 @@ def _future_sql(target: Target) -> str:
     return _FUTURE.format(table=target.table, scope=window_scope(target), version=target.version)
 
 
-def foreign_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str, profiles: Sequence[str]) -> dict[str, int]:
-    """Per table the customer's rows of other profiles: no window counts or deletes them, and dashboards read them."""
-    values = {"customer": customer, "profiles": list(profiles)}
-    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND profile_id NOT IN {{profiles:Array(String)}}"
-    per_table = {t.table: f"{sql.format(t.table)} AND {t.only}" for t in dataset.targets}
-    found = {t: sum(int(s.scalar(q, values)) for s in clickhouse.shards) for t, q in per_table.items()}
-    return {t: rows for t, rows in found.items() if rows}
+def unowned_rows(
+    clickhouse: ClickHouse, tables: Sequence[str], customer: str, profiles: Sequence[str]
+) -> dict[str, Unowned]:
+    """Per table the customer's rows that no window counts or deletes, and dashboards read."""
+    sql = "UNION ALL".join(_UNOWNED.format(table=t, taken=_taken(t)) for t in tables)
+    found = dict.fromkeys(tables, Unowned(0, 0))
+    for shard in clickhouse.shards:
+        for table, foreign, orphans in shard.query(sql, {"customer": customer, "profiles": list(profiles)}):
+            found[table] = Unowned(found[table].foreign + foreign, found[table].orphans + orphans)
+    return found
 
 
-def orphan_rows(clickhouse: ClickHouse, dataset: Dataset, customer: str) -> int:
-    """The customer's rows of the dataset's first table that it does not take: nobody else deletes or counts them."""
-    sql = "SELECT count() FROM {} WHERE customer_id = {{customer:String}} AND NOT ({})"
-    query = sql.format(dataset.main.table, dataset.main.only)
-    return sum(int(s.scalar(query, {"customer": customer})) for s in clickhouse.shards)
+def _taken(table: str) -> str:
+    return " OR ".join(f"({t.only})" for d in DATASETS.values() for t in d.targets if t.table == table)
 
 
 def queued_blocks(clickhouse: ClickHouse, dataset: Dataset) -> int:

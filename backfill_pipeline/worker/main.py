@@ -19,8 +19,9 @@ from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.worker.temporal import connect
 from backfill_pipeline.worker.workflows.activities import ReindexActivities
 from backfill_pipeline.worker.workflows.reindex_conversations import ReindexConversations
+from backfill_pipeline.worker.workflows.reindex_process_scorecards import ReindexProcessScorecards
 
-WORKFLOWS: tuple[type, ...] = (ReindexConversations,)
+WORKFLOWS: tuple[type, ...] = (ReindexConversations, ReindexProcessScorecards)
 # Each holds `slices_in_flight` slices in memory; more executions than this wait in the queue.
 TRANSFERS_AT_ONCE = 4
 # A SIGKILL loses what the throttle still holds back, and that much is loaded again (trap T1).
@@ -56,7 +57,7 @@ def worker_of(client: Client, activities: ReindexActivities, pool: ThreadPoolExe
         client,
         task_queue=REINDEX_QUEUE,
         workflows=WORKFLOWS,
-        activities=[activities.transfer_conversations],
+        activities=activities.all,
         activity_executor=pool,
         max_concurrent_activities=TRANSFERS_AT_ONCE,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

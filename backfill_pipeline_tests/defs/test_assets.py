@@ -56,7 +56,7 @@ def _pools_of(repository: dg.RepositoryDefinition, of: AssetId) -> set[str]:
     return {op.pool for op in asset.node_def.iterate_op_defs() if op.pool}  # type: ignore[attr-defined]
 
 
-def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repository: dg.RepositoryDefinition) -> None:
+def test_every_asset_has_its_gate_its_sources_all_checks_and_an_owner(repository: dg.RepositoryDefinition) -> None:
     graph = repository.asset_graph
     key = AssetId("conversations", "north-1", "acme-east").key
     parents = {k.to_user_string() for k in graph.get(key).parent_keys}
@@ -66,6 +66,36 @@ def test_every_asset_has_its_gate_its_sources_both_checks_and_an_owner(repositor
         "source/north-1/director/scorecards",
         "source/north-1/director/historic_scorecard_scores",
     }
-    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {"count_parity", "duplicates"}
+    assert {c.name for c in graph.get_check_keys_for_assets({key})} == {
+        "count_parity",
+        "duplicates",
+        "template_coverage",
+    }
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
+
+
+def test_labels_come_after_the_conversations_of_their_day_and_have_checks_of_their_own() -> None:
+    config = Config.model_validate({**TREE, "datasets": ["conversations", "labels"]})
+    graph = definitions_of(config).get_repository_def().asset_graph
+    node = graph.get(AssetId("labels", "south", "acme").key)
+    assert {k.to_user_string() for k in node.parent_keys} == {
+        "ready/south",
+        "source/south/app/chats",
+        "source/south/app/agent_assist_events",
+        "conversations/south/acme",
+    }
+    assert {c.name for c in graph.get_check_keys_for_assets({node.key})} == {
+        "count_parity",
+        "duplicates",
+        "one_to_one",
+        "active_days",
+    }
+    assert "temporal" not in node.kinds
+
+
+def test_labels_without_the_dataset_that_comes_before_them_load_too() -> None:
+    config = Config.model_validate({**TREE, "datasets": ["labels"]})
+    graph = definitions_of(config).get_repository_def().asset_graph
+    parents = {k.to_user_string() for k in graph.get(AssetId("labels", "south", "acme").key).parent_keys}
+    assert "conversations/south/acme" not in parents

@@ -13,6 +13,7 @@ CONFIG = Config.model_validate(
     {
         "clusters": [{"name": "north", "first_day": "2026-01-05", "customers": [{"id": "acme"}, {"id": "globex"}]}],
         "ledger": {"host": "127.0.0.1", "database": "ledger"},
+        "datasets": ["conversations", "labels"],
         "verification": {"days": 7},
     }
 )
@@ -35,7 +36,11 @@ def asked(day: int) -> list[dg.RunRequest]:
 def test_no_day_is_asked_for_that_has_no_partition_or_is_not_over(day: int, first: str, last: str) -> None:
     requests = asked(day)
     assert [(r.tags[RANGE_START], r.tags[RANGE_END]) for r in requests] == [(first, last)] * 2
-    assert {k.asset_key.path[-1] for r in requests for k in r.asset_check_keys or []} == {"acme", "globex"}
+
+
+def test_a_customer_has_one_run_for_the_checks_of_all_its_datasets() -> None:
+    keys = [{k.asset_key.to_user_string() for k in r.asset_check_keys or []} for r in asked(20)]
+    assert keys == [{f"{dataset}/north/{customer}" for dataset in CONFIG.datasets} for customer in ("acme", "globex")]
 
 
 def test_a_cluster_whose_first_day_is_to_come_fails_no_verification() -> None:

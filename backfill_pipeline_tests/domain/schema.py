@@ -12,7 +12,7 @@ def schema_of(target: Target) -> TableSchema:
         table=target.table,
         columns={**texts, target.day_column: TIME, target.version: "DateTime64(6, 'UTC')"},
         engine="ReplicatedReplacingMergeTree",
-        sorting_key=", ".join(target.sort_key),
+        sorting_key=", ".join(target.sort_keys[0]),
         version_column=target.version,
         version_scale=6,
         sharding_key="cityHash64(conversation_id)",

@@ -125,9 +125,10 @@ def test_rows_of_the_future_are_taken_only_where_a_person_asked_for_it() -> None
 
 @every_target
 def test_d7_no_delete_chooses_rows_by_a_column_that_may_change(target: Target) -> None:
+    """Unless the table's rows are known to move: those are found by their ids too."""
     columns = re.findall(r"(\w+) (?:=|!=|<|>=|IN) ", a_delete(target).predicate)
     mutable = {"agent_user_id", "conversation_end_time", "score", "submitted_at", "scorecard_time"}
-    assert not mutable & set(columns)
+    assert not (mutable - ({target.day_column} if target.moves else set())) & set(columns)
     assert {"customer_id", "profile_id", target.day_column, target.version} <= set(columns)
 
 

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from backfill_pipeline.domain.datasets import CONVERSATIONS, Target
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, approvals, refusals, window_refusals
 from backfill_pipeline.domain.schemas import TableSchema
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.verdicts import Sums, TableSum
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline_tests.domain.schema import schema_of
@@ -278,3 +279,24 @@ def test_d16_a_day_that_is_still_being_written_is_refused_before_any_system_is_a
 def test_every_target_has_a_schema_that_counts_as_good() -> None:
     targets: tuple[Target, ...] = CONVERSATIONS.targets
     assert [s.table for s in SCHEMAS] == [t.table for t in targets]
+
+
+def test_a_conversation_that_the_label_job_would_not_find_refuses_the_window_by_the_limits_name() -> None:
+    day = timedelta(hours=24)
+    assert refusals(signals(longest=day), LIMITS) == ()
+    (reason,) = refusals(signals(longest=day + timedelta(seconds=1)), LIMITS)
+    assert "limits.longest_conversation_hours" in reason
+
+
+def test_more_strays_than_one_statement_can_name_refuse_the_window() -> None:
+    strays = [Stray(PROFILE, "c" * 1000, (FIRST,))] * 200
+    (reason,) = refusals(signals(strays={"conversation": strays}), LIMITS)
+    assert "reindex those days first" in reason
+
+
+def test_a_day_of_doubled_rows_is_not_taken_for_a_source_that_shrank() -> None:
+    def doubled(surplus: int) -> Sums:
+        return {d: {t: TableSum(s.rows, 0, surplus) for t, s in day.items()} for d, day in sums(200).items()}
+
+    assert refusals(signals(target=doubled(100)), LIMITS) == ()
+    assert refusals(signals(target=doubled(0)), LIMITS)

@@ -1,13 +1,15 @@
 import json
 import re
-from dataclasses import asdict
-from datetime import UTC, date, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 
 from backfill_pipeline.domain.errors import Refused
-from backfill_pipeline.domain.plans import Attempt, Plan, plan_window
+from backfill_pipeline.domain.plans import Attempt, Plan, PlanLimits, plan_window
+from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window, parse_rfc3339
 from backfill_pipeline_tests.domain.strategies import an_attempt, attempts
 
@@ -15,8 +17,9 @@ LABEL_VALUE = r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
 LABEL_KEY = r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 
 
-def plan_of(attempt: Attempt, max_days: int = 31) -> Plan:
-    return plan_window(attempt, max_days=max_days, job_deadline_seconds=60)
+def plan_of(attempt: Attempt, max_days: int = 31, strays: Mapping[str, Sequence[Stray]] | None = None) -> Plan:
+    limits = PlanLimits(max_days, job_deadline_seconds=60, longest=timedelta(hours=24))
+    return plan_window(attempt, limits, strays)
 
 
 @given(attempts())
@@ -95,3 +98,28 @@ def test_k2_a_step_run_again_names_the_same_job_and_a_new_attempt_another() -> N
 def test_d11_no_plan_is_made_of_a_window_without_bounds(changes: dict[str, object]) -> None:
     with pytest.raises(Refused):
         plan_of(an_attempt(**changes))
+
+
+def test_the_label_job_finds_conversations_that_began_before_midnight_and_writes_none_of_other_days() -> None:
+    assert plan_of(replace(an_attempt(), dataset="labels")).launch.env == {
+        "ENABLE_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE": "true",
+        "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_START_AT_RANGE_START": "2025-12-31T00:00:00Z",
+        "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_START": "2026-01-01T00:00:00Z",
+        "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_END": "2026-01-04T00:00:00Z",
+        "FILTER_CUSTOMER_IN_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE": "acme",
+        "REINDEX_MARKER": "2026-02-01T10:00:00.123456Z",
+        "REINDEX_ATTEMPT_ID": "00000000-0000-0000-0000-000000000001",
+    }
+
+
+def test_rows_of_the_windows_ids_go_wherever_they_lie_in_the_one_statement_of_their_table() -> None:
+    strays = {"conversation_with_labels": [Stray("default", "o'hara\\'; --🙂", (date(2026, 1, 9),))]}
+    (delete,) = plan_of(replace(an_attempt(), dataset="labels"), strays=strays).deletes
+    assert delete.text == (
+        "DELETE FROM conversation_with_labels WHERE customer_id = 'acme' AND profile_id IN ('retail', 'support')"
+        " AND ((conversation_end_time >= toDateTime64('2026-01-01 00:00:00.000', 3, 'UTC')"
+        " AND conversation_end_time < toDateTime64('2026-01-04 00:00:00.000', 3, 'UTC'))"
+        " OR (profile_id, conversation_id, toString(toDate(conversation_end_time, 'UTC')))"
+        " IN (('default', 'o\\'hara\\\\\\'; --🙂', '2026-01-09')))"
+        " AND 1 AND update_time < toDateTime64('2026-02-01 10:00:00.123456', 6, 'UTC')"
+    )

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from backfill_pipeline.domain.datasets import DATASETS, Target
+from backfill_pipeline.domain.datasets import DATASETS, LABELS, Target
 from backfill_pipeline.domain.schemas import scale_of, schema_mistakes
 from backfill_pipeline_tests.domain.schema import schema_of
 
@@ -19,8 +19,8 @@ def test_a_table_as_we_know_it_is_not_refused(target: Target, engine: str) -> No
 
 @every_target
 def test_a_key_that_names_utc_is_the_same_key(target: Target) -> None:
-    for written in ("toDate(conversation_start_time, 'UTC')", "toDate(conversation_start_time,'UTC')"):
-        key = schema_of(target).sorting_key.replace("toDate(conversation_start_time)", written)
+    for written in ("_time, 'UTC')", "_time,'UTC')"):
+        key = schema_of(target).sorting_key.replace("_time)", written)
         assert written in key
         assert schema_mistakes(target, replace(schema_of(target), sorting_key=key)) == ()
 
@@ -34,10 +34,8 @@ def test_a_key_that_names_utc_is_the_same_key(target: Target) -> None:
         ({"engine": "Distributed"}, "engine is Distributed"),
         ({"version_column": "inserted_at"}, "version column is inserted_at, expected update_time"),
         ({"version_column": None}, "version column is None, expected update_time"),
-        ({"columns": {"conversation_start_time": "String"}}, "conversation_start_time is String, expected a DateTime"),
-        ({"columns": {"conversation_start_time": "Date"}}, "conversation_start_time is Date, expected a DateTime"),
         ({"version_scale": None}, "is no DateTime or DateTime64"),
-        ({"sorting_key": "conversation_id"}, "sorting key is (conversation_id), expected (customer_id"),
+        ({"sorting_key": "conversation_id"}, "sorting key is (conversation_id), expected ("),
         ({"sorting_key": ""}, "sorting key is ()"),
     ],
 )
@@ -49,6 +47,18 @@ def test_a_difference_that_changes_a_key_or_version_is_named(
 
 
 @every_target
+@pytest.mark.parametrize("kind", ["String", "Date"])
+def test_a_day_column_that_is_no_time_is_named(target: Target, kind: str) -> None:
+    found = schema_mistakes(target, replace(schema_of(target), columns={target.day_column: kind}))
+    assert f"column {target.day_column} is {kind}, expected a DateTime or DateTime64" in found
+
+
+def test_either_form_of_the_labels_is_taken_as_the_server_has_it() -> None:
+    for key in LABELS.main.sort_keys:
+        assert schema_mistakes(LABELS.main, replace(schema_of(LABELS.main), sorting_key=", ".join(key))) == ()
+
+
+@every_target
 def test_another_zone_in_the_key_is_another_key(target: Target) -> None:
     key = schema_of(target).sorting_key.replace("_time)", "_time, 'Asia/Tokyo')")
     assert schema_mistakes(target, replace(schema_of(target), sorting_key=key))
@@ -56,7 +66,7 @@ def test_another_zone_in_the_key_is_another_key(target: Target) -> None:
 
 @every_target
 def test_another_order_of_the_key_is_another_key(target: Target) -> None:
-    key = ", ".join(reversed(target.sort_key))
+    key = ", ".join(reversed(target.sort_keys[0]))
     assert schema_mistakes(target, replace(schema_of(target), sorting_key=key))
 
 

@@ -8,12 +8,13 @@ into their bits), so that Python compares them exactly; NULL stays None and is n
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 import clickhouse_connect
 import psycopg
+from clickhouse_connect.driver.client import Client
 
 Id = tuple[str, ...]
 """(profile, conversation_id), (profile, scorecard_id) or (profile, scorecard_id, criterion_id)."""
@@ -59,6 +60,22 @@ SELECT profile_id, scorecard_id FROM director.scorecards
 WHERE customer_id = %(customer)s AND scorecard_type IS NOT NULL
 """
 
+# The array is in the order of its texts' bytes, whatever the language of the database.
+_LABELS = """
+SELECT c.profile_id, c.conversation_id, coalesce(c.agent_user_id, ''),
+       floor(extract(epoch FROM c.started_at) * 1000)::bigint, floor(extract(epoch FROM c.ended_at) * 1000)::bigint,
+       coalesce(of_chat.kinds, '{}'), coalesce(of_chat.events, 0)
+FROM app.chats c LEFT JOIN (
+    SELECT profile_id, conversation_id, array_agg(kind ORDER BY convert_to(kind, 'UTF8')) AS kinds,
+           sum(events)::bigint AS events
+    FROM (SELECT profile_id, conversation_id, kind, count(*) AS events FROM app.agent_assist_events
+          WHERE customer_id = %(customer)s GROUP BY 1, 2, 3) AS each
+    GROUP BY 1, 2
+) AS of_chat USING (profile_id, conversation_id)
+WHERE c.customer_id = %(customer)s AND c.conversation_id <> '' AND NOT c.is_dev_user
+  AND isfinite(c.started_at) AND isfinite(c.ended_at)
+"""
+
 _START = "toUnixTimestamp64Milli(conversation_start_time)"
 _TARGET = {
     "conversation": f"""profile_id, conversation_id, chat_id, agent_user_id,
@@ -69,16 +86,23 @@ _TARGET = {
     "score": f"""profile_id, scorecard_id, criterion_id, conversation_id, {_START},
         reinterpretAsInt64(numeric_value), reinterpretAsInt64(ai_value), text_value, toInt64(not_applicable),
         reinterpretAsInt64(weight)""",
+    "conversation_with_labels": f"""profile_id, conversation_id, agent_user_id,
+        {_START}, toUnixTimestamp64Milli(conversation_end_time), labels, toInt64(agent_assist_events)""",
 }
+_ENGINE = """
+SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'conversation_with_labels_d'
+"""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the rows of a table are read: the id's length, where the start stands, and names for people."""
+    """How the rows of a table are read: the id's length, where the times stand by which a row belongs to a day and to a
+    shard, and names for people."""
 
     source: str
     id_length: int
-    start: int
+    day: int
+    shard: int
     columns: str
 
     def differing(self, one: Row, other: Row) -> tuple[str, ...]:
@@ -86,16 +110,18 @@ class Layout:
 
 
 _LAYOUTS: Mapping[str, Layout] = {
-    "conversation": Layout(_CHATS, 2, 4, "profile conversation_id chat_id agent_user_id start end"),
+    "conversation": Layout(_CHATS, 2, 4, 4, "profile conversation_id chat_id agent_user_id start end"),
     "scorecard": Layout(
-        _CARDS, 2, 3, "profile scorecard_id conversation_id start template_id template_revision submission_source "
+        _CARDS, 2, 3, 3, "profile scorecard_id conversation_id start template_id template_revision submission_source "
         "agent_user_id creator_user_id score scorecard_time submitted_at",
     ),
     "score": Layout(
-        _SCORES, 3, 4, "profile scorecard_id criterion_id conversation_id start numeric_value ai_value text_value "
+        _SCORES, 3, 4, 4, "profile scorecard_id criterion_id conversation_id start numeric_value ai_value text_value "
         "not_applicable weight",
     ),
 }  # fmt: skip
+_LABELS_LAYOUT = Layout(_LABELS, 2, 4, 4, "profile conversation_id agent_user_id start end labels agent_assist_events")
+_LABELS_SHARDED_BY = {"conversation_start_time": 3, "conversation_end_time": 4}
 
 
 @dataclass
@@ -159,30 +185,52 @@ def differences(
     end_day: date,
     *,
     process: bool = True,
+    labels: bool = False,
 ) -> Differences:
     """Compare every row of a customer whose day, on either side, lies in `[first_day, end_day)`.
+
+    The day is that of the start, in the table of labels that of the end.
 
     Args:
         pg_dsn: PostgreSQL as psycopg takes it.
         shard_addresses: HTTP host and port of one replica of each shard, in the cluster's order.
         process: also the process scorecards (those without a conversation); False ignores them on both sides.
+        labels: also the table of labels, in the form that the server has.
 
     Raises:
         AssertionError: PostgreSQL itself has an id twice, so there is nothing to compare with.
     """
+    layouts = {**_LAYOUTS, **({"conversation_with_labels": _labels_layout(shard_addresses)} if labels else {})}
     with psycopg.connect(pg_dsn, options=f"-c statement_timeout={_SECONDS}s -c TimeZone=UTC") as postgres:
         postgres.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         asked = {"customer": customer, "process": process}
-        source = {name: _source_rows(postgres, layout, asked) for name, layout in _LAYOUTS.items()}
+        source = {name: _source_rows(postgres, layout, asked) for name, layout in layouts.items()}
         appeals = set(postgres.execute(_APPEALS, asked).fetchall())
-    target = _target_rows(shard_addresses, customer, process)
+    target = _target_rows(layouts, shard_addresses, customer, process)
     days = (_day_number(first_day), _day_number(end_day))
-    judges = {name: _Judge(layout, len(shard_addresses), days) for name, layout in _LAYOUTS.items()}
+    judges = {name: _Judge(layout, len(shard_addresses), days) for name, layout in layouts.items()}
     return Differences({name: judge.compare(source[name], target[name], appeals) for name, judge in judges.items()})
 
 
 def _day_number(day: date) -> int:
     return (day - date(1970, 1, 1)).days
+
+
+def _labels_layout(shard_addresses: list[tuple[str, int]]) -> Layout:
+    """By which time labels are sharded depends on the form of the table: the Distributed one says it."""
+    named = set()
+    for address in shard_addresses:
+        with closing(_client(*address)) as client:
+            engine = client.command(_ENGINE)
+            named |= {column for column in _LABELS_SHARDED_BY if column in engine}
+    assert len(named) == 1, f"labels are sharded by {sorted(named) or 'nothing known'}"
+    return replace(_LABELS_LAYOUT, shard=_LABELS_SHARDED_BY[named.pop()])
+
+
+def _client(host: str, port: int) -> Client:
+    return clickhouse_connect.get_client(
+        host=host, port=port, connect_timeout=10, send_receive_timeout=_SECONDS, autogenerate_session_id=False
+    )
 
 
 def _source_rows(postgres: psycopg.Connection, layout: Layout, asked: Mapping[str, Any]) -> dict[Id, Row]:
@@ -196,21 +244,18 @@ Placed = tuple[int, Row]  # the shard on which a row lies, and the row
 
 
 def _target_rows(
-    shard_addresses: list[tuple[str, int]], customer: str, process: bool
+    layouts: Mapping[str, Layout], shard_addresses: list[tuple[str, int]], customer: str, process: bool
 ) -> dict[str, dict[Id, list[Placed]]]:
-    found: dict[str, dict[Id, list[Placed]]] = {name: defaultdict(list) for name in _LAYOUTS}
-    for shard, (host, port) in enumerate(shard_addresses):
-        client = clickhouse_connect.get_client(
-            host=host, port=port, connect_timeout=10, send_receive_timeout=_SECONDS, autogenerate_session_id=False
-        )
-        with closing(client):
-            for name, layout in _LAYOUTS.items():
+    found: dict[str, dict[Id, list[Placed]]] = {name: defaultdict(list) for name in layouts}
+    for shard, address in enumerate(shard_addresses):
+        with closing(_client(*address)) as client:
+            for name, layout in layouts.items():
                 for row in _rows_of(client, name, customer, process):
                     found[name][row[: layout.id_length]].append((shard, row))
     return found
 
 
-def _rows_of(client: Any, table: str, customer: str, process: bool) -> Iterator[Row]:
+def _rows_of(client: Client, table: str, customer: str, process: bool) -> Iterator[Row]:
     columns = client.query_arrow(
         f"""SELECT {_TARGET[table]} FROM {table} FINAL
         WHERE customer_id = {{customer:String}} AND ({{process:UInt8}} OR conversation_id != '')""",
@@ -249,11 +294,13 @@ class _Judge:
             result.columns[row_id] = self._layout.differing(right, rows[0])
         if len(rows) > 1:
             result.doubled.append(row_id)
-        if any(shard != self._day(row) % self._shards for shard, row in placed):
+        if any(shard != _day(row, self._layout.shard) % self._shards for shard, row in placed):
             result.wrong_shard.append(row_id)
 
-    def _day(self, row: Row) -> int:
-        return int(row[self._layout.start]) // _DAY_MILLIS
-
     def _is_in_window(self, row: Row) -> bool:
-        return self._days[0] <= self._day(row) < self._days[1]
+        return self._days[0] <= _day(row, self._layout.day) < self._days[1]
+
+
+def _day(row: Row, column: int) -> int:
+    """Number since 1970 of the UTC day of one of its times."""
+    return int(row[column]) // _DAY_MILLIS

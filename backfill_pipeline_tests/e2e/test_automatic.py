@@ -57,6 +57,7 @@ def test_a_row_deleted_by_hand_turns_the_day_red_at_the_next_tick(pipeline: Ui) 
         _delete_one_row(pipeline, "acme", bad)
         eventually("the red check", lambda: pipeline.verdict(asset, "count_parity", bad) is False)
     assert pipeline.verdict(asset, "count_parity", bad + timedelta(days=1)) is True
+    assert pipeline.verdict(key("north", "acme", "labels"), "count_parity", bad) is True
 
 
 def _delete_one_row(ui: Ui, customer: str, day: date) -> None:

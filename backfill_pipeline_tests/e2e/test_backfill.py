@@ -4,49 +4,55 @@ from datetime import date
 
 import dagster as dg
 
+from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline_tests.e2e.planted import (
+    assert_conversation_defects_found,
+    assert_label_defects_found,
+    assert_process_defects_found,
+)
 from backfill_pipeline_tests.e2e.rogue import rogue_writer
 from backfill_pipeline_tests.e2e.ui import Ui, key
 from backfill_pipeline_tests.live import WHOLE
 
 GATES = [("ready", "north"), ("ready", "south")]
-CUSTOMERS = [("north", "acme"), ("north", "acme-east"), ("south", "initech")]
+ALONE = ("north", "acme")  # conversations alone, and a writer that spoils a day of them
+WITH_ALL = [("north", "acme-east"), ("south", "initech")]  # one shard and two, all datasets
 ALL_STEPS = {"inspect", "delete", "launch", "follow", "record"}
 BAD_DAY = date(2026, 1, 3)
 
 
-def test_planted_defects_are_found_before_and_gone_after_and_each_customer_has_a_run_of_its_own(pipeline: Ui) -> None:
+def test_planted_defects_are_found_before_and_gone_after_and_each_asset_has_a_run_of_its_own(pipeline: Ui) -> None:
     # 86 customers in one run would be rebuilt one after another by one process (dagster-facts, trap 7).
     planted = pipeline.live.make_data()
-    for cluster, customer in CUSTOMERS:
-        found = pipeline.live.differences(cluster, customer)
-        for table, expected in found.tables.items():
-            for kind, seen in (
-                ("missing", "missing"),
-                ("gone", "extra"),
-                ("stale", "different"),
-                ("appeal", "appeals"),
-            ):
-                assert planted.ids(kind, table, cluster, customer) == set(getattr(expected, seen)), (kind, table)
-            assert planted.ids("doubled", table, cluster, customer) <= set(expected.doubled)
+    for cluster, customer in [ALONE, *WITH_ALL]:
+        assert_conversation_defects_found(planted, pipeline.live.differences(cluster, customer), cluster, customer)
+    for cluster, customer in WITH_ALL:
+        found = pipeline.live.differences(cluster, customer, process=True, labels=True)
+        assert_process_defects_found(planted, found, cluster, customer)
+        assert_label_defects_found(planted, found, cluster, customer)
 
-    with rogue_writer(pipeline.live, "north", "acme", BAD_DAY):
-        state = pipeline.backfilled([*GATES, *(key(*c) for c in CUSTOMERS)], WHOLE)
+    whole = [key(*c, dataset) for c in WITH_ALL for dataset in DATASETS]
+    with rogue_writer(pipeline.live, *ALONE, BAD_DAY):
+        state = pipeline.backfilled([*GATES, key(*ALONE), *whole], WHOLE)
 
     by_asset = _runs_by_asset(pipeline, list(state.runs))
-    assert sorted(by_asset) == sorted([*("/".join(key(*c)) for c in CUSTOMERS), "ready/north+ready/south"])
-    for cluster, customer in CUSTOMERS[1:]:
-        after = pipeline.live.differences(cluster, customer)
+    assert sorted(by_asset) == sorted([*map("/".join, [key(*ALONE), *whole]), "ready/north+ready/south"])
+    for asset in whole:
+        assert pipeline.materialized_by(by_asset["/".join(asset)]) == [str(d) for d in WHOLE.days]
+        for check in DATASETS[asset[0]].checks:
+            assert pipeline.verdict(asset, check, WHOLE.start) is True, (asset, check)
+    for cluster, customer in WITH_ALL:
+        after = pipeline.live.differences(cluster, customer, process=True, labels=True)
         assert not after, str(after)
         assert after.expected > 0
-        assert pipeline.materialized_by(by_asset["/".join(key(cluster, customer))]) == [str(d) for d in WHOLE.days]
 
-    _one_bad_day_of_ten(pipeline, state.backfill_id, by_asset["/".join(key("north", "acme"))])
+    _one_bad_day_of_ten(pipeline, state.backfill_id, by_asset["/".join(key(*ALONE))])
 
 
 def _one_bad_day_of_ten(ui: Ui, backfill_id: str, run_id: str) -> None:
     """S5, dagster-facts 9 and 10: the bad day alone failed, both checks spoke, and only true reruns turn it green."""
-    acme = key("north", "acme")
+    acme = key(*ALONE)
     good = [str(d) for d in WHOLE.days if d != BAD_DAY]
     assert ui.materialized_by(run_id) == good
     assert ui.run_over(run_id) is dg.DagsterRunStatus.FAILURE
@@ -68,7 +74,7 @@ def _one_bad_day_of_ten(ui: Ui, backfill_id: str, run_id: str) -> None:
     (rerun,) = again.runs
     assert ui.materialized_by(rerun) == [str(BAD_DAY)]
     assert ui.steps_of(rerun) >= ALL_STEPS
-    assert not ui.live.differences("north", "acme")
+    assert not ui.live.differences(*ALONE)
 
 
 def test_failed_partitions_of_the_asset_are_done_again_and_no_other_day(pipeline: Ui) -> None:

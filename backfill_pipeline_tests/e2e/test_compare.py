@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeAlias
 from uuid import uuid4
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 
 from backfill_pipeline.config import Cluster, Config
 from backfill_pipeline.stack.demo_data import Planted, generate
-from backfill_pipeline.stack.demo_data.planted import Kind, TableName
+from backfill_pipeline.stack.demo_data.planted import DatasetName, Kind, RowId, TableName
 from backfill_pipeline_tests.e2e import compare
 from backfill_pipeline_tests.e2e.compare import Differences, differences
 from backfill_pipeline_tests.stack.demo_data import stacks
@@ -21,13 +22,16 @@ from backfill_pipeline_tests.stack.demo_data import stacks
 FIRST = date(2026, 1, 29)
 DAYS = 5
 END = FIRST + timedelta(days=DAYS)
-TABLES: tuple[TableName, ...] = ("conversation", "scorecard", "score")
-KINDS: dict[Kind, str] = {
-    "missing": "missing",
-    "gone": "extra",
-    "stale": "different",
-    "doubled": "doubled",
-    "appeal": "appeals",
+LABELS: TableName = "conversation_with_labels"
+TABLES: tuple[TableName, ...] = ("conversation", "scorecard", "score", LABELS)
+DATASETS: tuple[DatasetName, ...] = ("conversations", "process_scorecards", "labels")
+# What the judge calls the planted kinds: a row from before a change is a different one, whatever has changed.
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "missing": ("missing",),
+    "extra": ("gone",),
+    "different": ("stale", "reassigned", "closed_later", "over_midnight", "moved"),
+    "doubled": ("doubled",),
+    "appeals": ("appeal",),
 }
 
 
@@ -42,40 +46,74 @@ def planted(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Plant
     return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("planted"))
 
 
+Judgements: TypeAlias = dict[tuple[str, str], Differences]
+"""(cluster, customer) -> all its days."""
+
+
 def judged(cluster: Cluster, customer: str, *, process: bool = True) -> Differences:
-    return differences(stacks.dsn(cluster), stacks.addresses(cluster), customer, FIRST, END, process=process)
+    addresses = stacks.addresses(cluster)
+    return differences(stacks.dsn(cluster), addresses, customer, FIRST, END, process=process, labels=True)
 
 
 def judged_day(cluster: Cluster, customer: str, day: date) -> Differences:
-    return differences(stacks.dsn(cluster), stacks.addresses(cluster), customer, day, day + timedelta(days=1))
+    addresses = stacks.addresses(cluster)
+    return differences(stacks.dsn(cluster), addresses, customer, day, day + timedelta(days=1), labels=True)
+
+
+def planted_ids(planted: Planted, seen: str, table: TableName, cluster: str, customer: str) -> set[RowId]:
+    """Of every dataset, as the judge does not tell them apart."""
+    asked = (planted.ids(k, table, cluster, customer, dataset=d) for k in KINDS[seen] for d in DATASETS)
+    return set().union(*asked)
+
+
+def assert_judged_as_planted(everywhere: Judgements, planted: Planted, seen: str) -> None:
+    for (cluster, customer), found in everywhere.items():
+        for table in TABLES:
+            ids = getattr(found.tables[table], seen)
+            assert set(ids) == planted_ids(planted, seen, table, cluster, customer), (customer, table)
+            assert ids == sorted(set(ids))
+
+
+def assert_wrong_shards_as_planted(everywhere: Judgements, planted: Planted, table: TableName) -> None:
+    for (cluster, customer), found in everywhere.items():
+        expected = planted.wrong_shard_ids(table, cluster, customer)
+        assert set(found.tables[table].wrong_shard) == expected
+        assert bool(expected) == (cluster == "south")
 
 
 def customers(config: Config) -> list[tuple[Cluster, str]]:
     return [(cluster, customer.id) for cluster in config.clusters for customer in cluster.customers]
 
 
+def judged_everywhere(config: Config) -> Judgements:
+    return {(cluster.name, customer): judged(cluster, customer) for cluster, customer in customers(config)}
+
+
+@pytest.fixture(scope="module")
+def everywhere(clusters: Config, planted: Planted) -> Judgements:
+    return judged_everywhere(clusters)
+
+
 class TestPlanted:
     """Uses the planted demo; nothing here changes it."""
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("seen", KINDS)
     def test_a_defect_is_overlooked_or_another_row_is_blamed(
-        self, clusters: Config, planted: Planted, kind: Kind
+        self, everywhere: Judgements, planted: Planted, seen: str
     ) -> None:
-        for cluster, customer in customers(clusters):
-            found = judged(cluster, customer)
-            for table in TABLES:
-                ids = getattr(found.tables[table], KINDS[kind])
-                assert set(ids) == planted.ids(kind, table, cluster.name, customer), (customer, table)
-                assert ids == sorted(set(ids))
+        assert_judged_as_planted(everywhere, planted, seen)
 
-    def test_rows_on_the_wrong_shard_are_overlooked(self, clusters: Config, planted: Planted) -> None:
+    def test_labels_are_judged_though_nobody_asked(self, clusters: Config, planted: Planted) -> None:
+        cluster = clusters.cluster("south")
+        found = differences(stacks.dsn(cluster), stacks.addresses(cluster), "umbrella", FIRST, END)
+        assert found.tables.keys() == {*TABLES} - {LABELS}
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_rows_on_the_wrong_shard_are_overlooked(
+        self, everywhere: Judgements, planted: Planted, table: TableName
+    ) -> None:
         """L7: a double on another shard is not removed by FINAL, as each shard has only one of them."""
-        for cluster, customer in customers(clusters):
-            found = judged(cluster, customer)
-            for table in TABLES:
-                expected = planted.wrong_shard_ids(table, cluster.name, customer)
-                assert set(found.tables[table].wrong_shard) == expected
-                assert bool(expected) == (cluster.name == "south")
+        assert_wrong_shards_as_planted(everywhere, planted, table)
 
     def test_a_day_is_blamed_for_its_neighbour(self, clusters: Config, planted: Planted) -> None:
         cluster = clusters.cluster("south")
@@ -83,7 +121,9 @@ class TestPlanted:
             found = judged_day(cluster, "umbrella", day)
             hit = {d.table for d in planted.of("south", "umbrella") if day in (d.day, d.other_day)}
             assert {name for name, table in found.tables.items() if table.found()} == hit
-            assert set(found.tables["score"].missing) == planted.ids("missing", "score", "south", "umbrella", day)
+            for table in TABLES:
+                missing = (planted.ids("missing", table, "south", "umbrella", day, d) for d in DATASETS)
+                assert set(found.tables[table].missing) == set().union(*missing)
             assert found.expected > 0
 
     def test_a_double_goes_unseen_as_its_twin_lies_outside_of_the_window(
@@ -96,14 +136,25 @@ class TestPlanted:
             assert set(defect.ids) <= set(on_other_day.tables["conversation"].doubled)
         assert len(moved) >= 2
 
+    def test_a_label_that_lies_on_another_day_is_seen_on_one_of_both_days_only(
+        self, clusters: Config, planted: Planted
+    ) -> None:
+        apart = [d for d in planted.of("south", "initech") if d.other_day and d.table == LABELS]
+        for defect in apart:
+            for day in (defect.day, defect.other_day):
+                found = judged_day(clusters.cluster("south"), "initech", day)  # type: ignore[arg-type]
+                assert set(defect.ids) <= set(found.tables[LABELS].different)
+                assert {found.tables[LABELS].columns[i] for i in defect.ids} == {("end",)}
+        assert {d.kind for d in apart} == {"moved", "over_midnight"}
+
     def test_a_clean_day_is_called_different(self, clusters: Config, planted: Planted) -> None:
         for clean in planted.clean:
             found = judged_day(clusters.cluster(clean.cluster), clean.customer, clean.day)
             assert not found, f"{clean}: {found}"
             assert found.expected > 100
 
-    def test_a_failed_assertion_does_not_say_which_rows_differ(self, clusters: Config, planted: Planted) -> None:
-        text = str(judged(clusters.cluster("north"), "acme"))
+    def test_a_failed_assertion_does_not_say_which_rows_differ(self, everywhere: Judgements) -> None:
+        text = str(everywhere["north", "acme"])
         assert "conversation.different: " in text
         assert "(agent_user_id)" in text
 
@@ -111,22 +162,22 @@ class TestPlanted:
 FUTURE = "2100-01-01"
 
 
-def with_change(table: str, changes: dict[str, str], where: str = "1") -> str:
+def with_change(table: str, changes: dict[str, str], where: str = "1", customer: str = "initech") -> str:
     """INSERT of a changed copy of one of the rows that outranks it."""
     replaced = ", ".join(f"{sql} AS {column}" for column, sql in {**changes, "update_time": f"'{FUTURE}'"}.items())
     # Chosen in a query of its own: beside the REPLACE, a column's name in WHERE would mean its new value.
-    chosen = f"SELECT * FROM {table} FINAL WHERE customer_id = 'initech' AND {where} LIMIT 1"
+    chosen = f"SELECT * FROM {table} FINAL WHERE customer_id = '{customer}' AND {where} LIMIT 1"
     return f"INSERT INTO {table} SELECT * REPLACE ({replaced}) FROM ({chosen})"
 
 
 @contextmanager
-def inserted(cluster: Cluster, table: str, statement: str, shard: int) -> Iterator[None]:
+def inserted(cluster: Cluster, table: str, statement: str, shard: int, customer: str = "initech") -> Iterator[None]:
     """One row with a version from the future, taken away again at the end.
 
     The customer's rows are put back then: a merge may have dropped the one beneath the change.
     """
     client = stacks.shard_client(cluster, shard)
-    before = client.query_arrow(f"SELECT * FROM {table} FINAL WHERE customer_id = 'initech'", use_strings=True)
+    before = client.query_arrow(f"SELECT * FROM {table} FINAL WHERE customer_id = '{customer}'", use_strings=True)
     client.command(statement)
     assert client.command(f"SELECT count() FROM {table} WHERE update_time = '{FUTURE}'") == 1
     try:
@@ -175,6 +226,13 @@ MUTATIONS = {
     "a conversation's agent": ("conversation", "agent_user_id", "toNullable('')", "agent_user_id IS NULL"),
     "chat": ("conversation", "chat_id", "concat(chat_id, 'x')", "1"),
     "end by 1 ms": ("conversation", STOP, f"{STOP} + {MS}", f"{STOP} IS NOT NULL"),
+    "a label more": (LABELS, "labels", "arrayPushBack(labels, 'x')", "1"),
+    "a label less": (LABELS, "labels", "arrayPopBack(labels)", "notEmpty(labels)"),
+    "labels in another order": (LABELS, "labels", "arrayReverse(labels)", "length(labels) > 1"),
+    "a label twice": (LABELS, "labels", "arrayPushBack(labels, labels[-1])", "notEmpty(labels)"),
+    "an event more": (LABELS, "agent_assist_events", "agent_assist_events + 1", "1"),
+    "a label's start by 1 ms": (LABELS, START, f"{START} + {MS}", "1"),
+    "a label's end by 1 ms": (LABELS, STOP, f"{STOP} + {MS}", f"toMinute({STOP}) < 59"),
     "an end where it is open": ("conversation", STOP, f"toNullable({START})", f"{STOP} IS NULL"),
 }
 
@@ -213,9 +271,15 @@ class TestRightCopy:
         statement = with_change(table, {column: value}, f"conversation_id != '' AND ({where})")
         with inserted(cluster, table, statement, shard=0):
             found = judged(cluster, "initech")
-            assert {k: len(v) for k, v in found.tables[table].found().items()} == {"different": 1}
-            assert {c for cs in found.tables[table].columns.values() for c in cs} == {_shown(column)}
-        assert not judged(cluster, "initech")
+        # In no other table either, so that nothing is left of the change before this one.
+        differing = {name: t.found() for name, t in found.tables.items() if t.found()}
+        assert {name: {k: len(v) for k, v in kinds.items()} for name, kinds in differing.items()} == {
+            table: {"different": 1}
+        }
+        assert {c for cs in found.tables[table].columns.values() for c in cs} == {_shown(column)}
+
+    def test_something_is_left_of_a_change_that_was_put_back(self, clusters: Config) -> None:
+        assert not judged(clusters.cluster("south"), "initech")
 
     def test_a_row_that_only_moved_to_another_day_passes(self, clusters: Config) -> None:
         """L7: FINAL does not collapse rows whose sort key differs."""
@@ -231,6 +295,24 @@ class TestRightCopy:
         with inserted(cluster, "scorecard", with_change("scorecard", changes), shard=1):
             found = judged(cluster, "initech").tables["scorecard"].found()
         assert found == {"extra": [("default", "new")], "wrong_shard": [("default", "new")]}
+
+    def test_a_labels_second_row_passes_or_one_that_replaced_it_is_called_a_double(self, clusters: Config) -> None:
+        """L7: the agent is in the older form's sorting key, so FINAL keeps both rows; in the newer one it is not."""
+        for name, customer, seen in (("south", "initech", "doubled"), ("north", "acme", "different")):
+            cluster = clusters.cluster(name)
+            statement = with_change(LABELS, {"agent_user_id": "'another'"}, customer=customer)
+            with inserted(cluster, LABELS, statement, shard=0, customer=customer):
+                found = judged(cluster, customer).tables[LABELS].found()
+            assert {k: len(v) for k, v in found.items()} == {seen: 1}
+            assert not judged(cluster, customer)
+
+    def test_a_label_lies_on_the_shard_of_its_start_in_the_older_form(self, clusters: Config) -> None:
+        cluster = clusters.cluster("south")
+        for column, seen in ((START, {"different": 1}), (STOP, {"doubled": 1, "wrong_shard": 1})):
+            statement = with_change(LABELS, {column: f"{column} + toIntervalDay(1)"})
+            with inserted(cluster, LABELS, statement, shard=0):
+                found = judged(cluster, "initech").tables[LABELS].found()
+            assert {k: len(v) for k, v in found.items()} == seen
 
     def test_a_process_scorecard_is_judged_though_it_was_to_be_ignored(self, clusters: Config) -> None:
         cluster = clusters.cluster("south")
@@ -268,6 +350,39 @@ class TestRightCopy:
 
 def _shown(column: str) -> str:
     return {START: "start", STOP: "end"}.get(column, column)
+
+
+@pytest.fixture(scope="module")
+def swapped(clusters: Config, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    stacks.make_labels_anew(clusters.cluster("north"), "older")
+    stacks.make_labels_anew(clusters.cluster("south"), "newer")
+    return generate(clusters, size=0.03, first_day=FIRST, days=DAYS, folder=tmp_path_factory.mktemp("swapped"))
+
+
+@pytest.fixture(scope="module")
+def everywhere_swapped(clusters: Config, swapped: Planted) -> Judgements:
+    return judged_everywhere(clusters)
+
+
+class TestOtherForms:
+    """Each cluster with the form of labels that the other one had; the last one, as it leaves them so."""
+
+    @pytest.mark.parametrize("seen", KINDS)
+    def test_a_defect_is_overlooked_or_another_row_is_blamed(
+        self, everywhere_swapped: Judgements, swapped: Planted, seen: str
+    ) -> None:
+        assert_judged_as_planted(everywhere_swapped, swapped, seen)
+
+    def test_a_label_lies_on_the_shard_of_its_end_in_the_newer_form(
+        self, everywhere_swapped: Judgements, swapped: Planted
+    ) -> None:
+        assert_wrong_shards_as_planted(everywhere_swapped, swapped, LABELS)
+
+    def test_a_clean_day_is_called_different(self, clusters: Config, swapped: Planted) -> None:
+        for clean in swapped.clean:
+            found = judged_day(clusters.cluster(clean.cluster), clean.customer, clean.day)
+            assert not found, f"{clean}: {found}"
+            assert found.tables[LABELS].expected > 10
 
 
 def test_the_judge_repeats_an_error_of_the_transfer_as_it_shares_its_code() -> None:

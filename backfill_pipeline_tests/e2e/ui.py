@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,17 +25,18 @@ def eventually(what: str, ask: Callable[[], T | None], *, seconds: float = DEADL
     end = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.5)
+        time.sleep(1)
     return answer
 
 
-def key(cluster: str, customer: str) -> tuple[str, str, str]:
-    return ("conversations", cluster, customer)
+def key(cluster: str, customer: str, dataset: str = "conversations") -> tuple[str, str, str]:
+    return (dataset, cluster, customer)
 
 
 @dataclass(frozen=True)
 class Ui:
     live: Live
+    _instance: list[dg.DagsterInstance] = field(default_factory=list)
 
     @property
     def client(self) -> DagsterClient:
@@ -48,8 +49,10 @@ class Ui:
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with dg.DagsterInstance.get() as instance:
-            yield instance
+        """The stack's, made once: a wait asks it again and again."""
+        if not self._instance:
+            self._instance.append(dg.DagsterInstance.get())
+        yield self._instance[0]
 
     def backfilled(self, keys: list[tuple[str, ...]], window: Window) -> BackfillState:
         """Launch a partition backfill of these assets and wait until it is over."""
@@ -57,7 +60,7 @@ class Ui:
         return self.over(backfill_id)
 
     def over(self, backfill_id: str) -> BackfillState:
-        return self.client.wait(backfill_id, deadline_seconds=DEADLINE, poll_seconds=0.5)
+        return self.client.wait(backfill_id, deadline_seconds=DEADLINE, poll_seconds=1)
 
     def rerun_from_failure_on_run_page(self, run_id: str) -> str:
         """The run page's button; returns the new run's id."""

@@ -26,7 +26,7 @@ def run(systems: Systems, claim: Claim) -> tuple[Followed, Recorded]:
 
 def jobs_that(systems: Systems, folder: Path, script: str) -> Systems:
     """The same systems, whose Jobs run this shell script."""
-    [manifest] = systems.cluster.launcher.manifests.glob("*.yaml")
+    manifest = systems.cluster.launcher.manifests / "cron-batch-reindex-conversations.yaml"
     tree = yaml.safe_load(manifest.read_text())
     container = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container |= {"command": ["sh", "-c", script], "args": []}

@@ -11,7 +11,8 @@ from backfill_pipeline.domain.datasets import CONVERSATIONS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.schemas import schema_mistakes
 from backfill_pipeline.stores.clickhouse import CODES, ClickHouse, ShardStore, code_of, translate
-from backfill_pipeline.stores.target import dead_shards, foreign_rows, future_rows, orphan_rows
+from backfill_pipeline.stores.schemas import first_schemas, read_schemas
+from backfill_pipeline.stores.target import dead_shards, future_rows, unowned_rows
 from backfill_pipeline_tests.stores.claims import window
 from backfill_pipeline_tests.stores.rows import put
 
@@ -30,7 +31,7 @@ def failure(shard: ShardStore, sql: str) -> PipelineError:
 
 
 def test_a_table_as_domain_md_assumes_it_has_no_mistake_on_any_shard(target: ClickHouse) -> None:
-    schemas = target.schemas(TABLES)
+    schemas = read_schemas(target, TABLES)
     assert len(schemas) == len(TABLES) * len(target.shards)
     assert {(s.version_column, s.version_scale) for s in schemas} == {("update_time", 6)}
     assert {s.sharding_key for s in schemas} == {"toRelativeDayNum(conversation_start_time, 'UTC')"}
@@ -46,7 +47,7 @@ def test_d14_a_view_on_one_shard_only_is_seen_or_a_reload_would_double_it(target
         "CREATE MATERIALIZED VIEW daily_view TO daily AS SELECT customer_id, count() AS n FROM score GROUP BY 1"
     )
     try:
-        views = [s.views for s in target.schemas(TABLES) if s.views]
+        views = [s.views for s in read_schemas(target, TABLES) if s.views]
         assert views == [(f"{target.address.database}.daily_view",)]
     finally:
         client.command("DROP TABLE daily_view SYNC")
@@ -56,8 +57,8 @@ def test_d14_a_view_on_one_shard_only_is_seen_or_a_reload_would_double_it(target
 def test_d14_a_projection_is_read_or_every_light_delete_would_fail(target: ClickHouse) -> None:
     both(target, "ALTER TABLE score MODIFY SETTING deduplicate_merge_projection_mode = 'drop'")
     both(target, "ALTER TABLE score ADD PROJECTION per_customer (SELECT customer_id, count() GROUP BY customer_id)")
-    assert target.schema("score").projections == ("per_customer",)
-    assert target.schema("scorecard").projections == ()
+    assert first_schemas(target, TABLES)["score"].projections == ("per_customer",)
+    assert first_schemas(target, TABLES)["scorecard"].projections == ()
 
 
 @pytest.mark.parametrize(
@@ -79,13 +80,15 @@ def test_d14_a_projection_is_read_or_every_light_delete_would_fail(target: Click
 def test_a_schema_that_would_make_the_delete_wrong_is_named(target: ClickHouse, statement: str, mistake: str) -> None:
     both(target, "DROP TABLE conversation SYNC")
     both(target, statement)
-    assert mistake in "; ".join(schema_mistakes(CONVERSATIONS.main, target.schema("conversation")))
+    assert mistake in "; ".join(
+        schema_mistakes(CONVERSATIONS.main, first_schemas(target, ["conversation"])["conversation"])
+    )
 
 
 def test_a_table_missing_on_the_second_shard_is_named_with_that_shard(target: ClickHouse) -> None:
     target.shards[1].client().command("DROP TABLE score SYNC")
     with pytest.raises(PipelineError, match=r"no table scratch_\d+\.score.*shard 2") as caught:
-        target.schemas(TABLES)
+        read_schemas(target, TABLES)
     assert caught.value.kind is Kind.MISSING
 
 
@@ -174,8 +177,9 @@ def test_rows_of_a_profile_that_nobody_configured_are_not_overlooked_for_ever(ta
         put(shard, profile_id="ghost")
         put(shard)
         put(shard, customer_id="acme-east", profile_id="ghost")
-    assert foreign_rows(target, CONVERSATIONS, "acme", ["default"]) == {"conversation": 2}
-    assert foreign_rows(target, CONVERSATIONS, "acme", ["default", "ghost"]) == {}
+    tables = ["conversation", "scorecard"]
+    assert unowned_rows(target, tables, "acme", ["default"]) == {"conversation": (2, 0), "scorecard": (0, 0)}
+    assert unowned_rows(target, tables, "acme", ["default", "ghost"]) == dict.fromkeys(tables, (0, 0))
 
 
 def test_rows_that_no_dataset_takes_are_counted_over_all_shards(target: ClickHouse) -> None:
@@ -183,8 +187,8 @@ def test_rows_that_no_dataset_takes_are_counted_over_all_shards(target: ClickHou
         put(shard)
         put(shard, conversation_id="")
         put(shard, conversation_id="", customer_id="acme-east")
-    assert orphan_rows(target, CONVERSATIONS, "acme") == 2
-    assert orphan_rows(target, CONVERSATIONS, "globex") == 0
+    assert unowned_rows(target, ["conversation"], "acme", ["default"]) == {"conversation": (0, 2)}
+    assert unowned_rows(target, ["conversation"], "globex", ["default"]) == {"conversation": (0, 0)}
 
 
 def test_d2_the_client_is_the_kind_whose_broken_connection_is_thrown_away(target: ClickHouse) -> None:

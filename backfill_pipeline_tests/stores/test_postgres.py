@@ -9,6 +9,7 @@ import pytest
 from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.stores import postgres
+from backfill_pipeline.stores.arrow import arrow_reader
 from backfill_pipeline.stores.postgres import Postgres, must_shrink, rule_of
 from backfill_pipeline_tests.worker import servers
 
@@ -21,7 +22,7 @@ def by_psycopg(store: Postgres, sql: str) -> object:
 
 
 def by_adbc(store: Postgres, sql: str) -> object:
-    with store.arrow_reader() as reader:
+    with arrow_reader(store) as reader:
         return reader.read(sql)
 
 
@@ -148,7 +149,7 @@ def test_a_password_never_stands_in_an_error(
 def test_two_counts_of_one_snapshot_do_not_differ_by_what_was_written_between_them(store: Postgres) -> None:
     count = "SELECT count(*) FROM app.agent_assist_events"
     add = "INSERT INTO app.agent_assist_events VALUES ('acme', 'default', 'c1', 'hint', now())"
-    with store.snapshot() as snapshot, store.arrow_reader() as reader, store.connection() as writer:
+    with store.snapshot() as snapshot, arrow_reader(store) as reader, store.connection() as writer:
         before = snapshot.execute(count).fetchone(), reader.read(count).to_pylist()
         writer.execute(add)
         assert (snapshot.execute(count).fetchone(), reader.read(count).to_pylist()) == before
@@ -166,20 +167,20 @@ def test_l3_times_arrive_in_utc_whatever_the_zone_of_the_host(store: Postgres, m
     monkeypatch.setenv("PGTZ", "America/New_York")
     sql = "SELECT '2026-01-15 00:00:00+00'::timestamptz AS t, '2026-01-15'::timestamptz AS read_as_utc"
     expected = datetime(2026, 1, 15, tzinfo=UTC)
-    with store.connection() as connection, store.arrow_reader() as reader:
+    with store.connection() as connection, arrow_reader(store) as reader:
         assert connection.execute(sql).fetchone() == (expected, expected)
         assert reader.read(sql).to_pylist() == [{"t": expected, "read_as_utc": expected}]
 
 
 def test_memory_is_bounded_by_bytes_too_where_few_rows_are_huge(store: Postgres) -> None:
-    with pytest.raises(PipelineError) as caught, store.arrow_reader() as reader:
+    with pytest.raises(PipelineError) as caught, arrow_reader(store) as reader:
         reader.read("SELECT repeat('x', 100000) AS text FROM generate_series(1, 1000)", max_bytes=10_000_000)
     assert must_shrink(caught.value)
 
 
 def test_a_read_that_another_thread_cancels_ends_at_once(store: Postgres) -> None:
     def cancelled(store: Postgres, sql: str) -> object:
-        with store.arrow_reader() as reader:
+        with arrow_reader(store) as reader:
             threading.Timer(0.5, reader.cancel).start()
             return reader.read(sql)
 

@@ -15,7 +15,9 @@ from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.verdicts import Sums, Verdict, judge_days, together
 from backfill_pipeline.steps.inspect import columns_of
 from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline.stores.coverage import coverage
 from backfill_pipeline.stores.postgres import Postgres
+from backfill_pipeline.stores.schemas import read_schemas
 from backfill_pipeline.stores.source import source_sums
 from backfill_pipeline.stores.sql.verify.fingerprints import (
     clickhouse_fingerprint,
@@ -24,6 +26,7 @@ from backfill_pipeline.stores.sql.verify.fingerprints import (
 )
 from backfill_pipeline.stores.target import target_sums
 from backfill_pipeline.worker.transfer.engine import Transfer
+from backfill_pipeline.worker.transfer.recipes import RECIPES
 from backfill_pipeline.worker.transfer.slices import Request
 from backfill_pipeline_tests.stores.claims import window
 from backfill_pipeline_tests.worker import loads, people
@@ -169,8 +172,8 @@ def test_values_that_move_into_the_next_column_do_not_give_the_same_fingerprint(
 
 
 def sums(source: Postgres, target: ClickHouse) -> tuple[Sums, Sums]:
-    columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
-    return together(source_sums(source, *WHO, columns)[0]), together(target_sums(target, *WHO, columns))
+    columns = columns_of(read_schemas(target, [t.table for t in CONVERSATIONS.targets]))
+    return together(source_sums(source, *WHO, columns)), together(target_sums(target, *WHO, columns))
 
 
 def verdicts(source: Postgres, target: ClickHouse) -> list[Verdict]:
@@ -182,7 +185,7 @@ def loaded(source: Postgres, target: ClickHouse) -> tuple[Postgres, ClickHouse]:
     """Three days of acme on both sides, the same."""
     people.fill(source.address, count=30, days=3, day=DAYS.start_time)
     request = Request("acme", "default", DAYS.start_time, DAYS.end_time)
-    Transfer(source, target, CONVERSATIONS, request, loads.VERSION, Limits(), loads.Watching()).run(None)
+    Transfer(source, target, RECIPES["conversations"], request, loads.VERSION, Limits(), loads.Watching()).run(None)
     return source, target
 
 
@@ -212,7 +215,7 @@ def test_one_changed_value_makes_its_day_different_and_no_other(
 
 def test_d9_a_shard_that_can_not_be_counted_gives_no_partial_sum(loaded: tuple[Postgres, ClickHouse]) -> None:
     _, target = loaded
-    columns = columns_of(target.schemas([t.table for t in CONVERSATIONS.targets]))
+    columns = columns_of(read_schemas(target, [t.table for t in CONVERSATIONS.targets]))
     target.shards[1].client().command("DROP TABLE score SYNC")
     with pytest.raises(PipelineError, match="shard 2"):
         target_sums(target, *WHO, columns)
@@ -240,17 +243,22 @@ def test_p6_rows_that_fit_no_day_are_counted_by_class_and_those_of_others_are_no
 ) -> None:
     with loaded[0].connection() as connection:
         connection.execute(_UNCOVERED.encode())
-    columns = columns_of(loaded[1].schemas([t.table for t in CONVERSATIONS.targets]))
-    found, uncovered = source_sums(loaded[0], *WHO, columns)
-    assert dict(uncovered) == {
+    columns = columns_of(read_schemas(loaded[1], [t.table for t in CONVERSATIONS.targets]))
+    found = coverage(loaded[0], ["conversations"], "acme", ["default"], DAYS)
+    assert dict(found.dayless) == {
         "conversation without a usable started_at": 3,
         "conversation of a profile that the configuration does not name": 1,
-        "scorecard of a conversation that app.chats does not have": 2,
-        "scorecard of a conversation without a usable started_at": 1,
         "scorecard of an unknown scorecard_type": 2,
         "scorecard of a profile that the configuration does not name": 1,
     }
-    assert sum(d["conversation"].rows for d in together(found).values()) == 30
+    assert found.uncovered(DAYS.start) == {
+        **found.dayless,
+        "scorecard of a conversation that app.chats does not have": 2,
+        "scorecard of a conversation without a usable started_at": 1,
+        "scorecard without a template revision and without a conversation": 1,
+    }
+    sums_of = together(source_sums(loaded[0], *WHO, columns))
+    assert sum(d["conversation"].rows for d in sums_of.values()) == 30
 
 
 _UNCOVERED = """

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from backfill_pipeline.config import Limits, PostgresAddress
-from backfill_pipeline.domain.datasets import CONVERSATIONS
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer.cursor import Cursor
 from backfill_pipeline.worker.transfer.engine import Transfer
-from backfill_pipeline.worker.transfer.slices import Request
+from backfill_pipeline.worker.transfer.recipes import RECIPES
+from backfill_pipeline.worker.transfer.slices import Pace, Request
 from backfill_pipeline_tests.worker.people import DAY
 
 VERSION = datetime(2026, 2, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -42,9 +42,11 @@ def transfer(
     days: int = 1,
     version: datetime = VERSION,
     watch: Watching | None = None,
+    dataset: str = "conversations",
+    pace: Pace | None = None,
     **limits: int,
 ) -> Transfer:
     request = Request(customer, profile, DAY, DAY + timedelta(days=days))
     return Transfer(
-        Postgres(source), clickhouse, CONVERSATIONS, request, version, Limits(**limits), watch or Watching()
+        Postgres(source), clickhouse, RECIPES[dataset], request, version, Limits(**limits), watch or Watching(), pace
     )

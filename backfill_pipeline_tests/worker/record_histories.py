@@ -18,49 +18,56 @@ from temporalio.worker import Worker
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import REINDEX_QUEUE, ReindexInput
 from backfill_pipeline.worker.main import WORKFLOWS
-from backfill_pipeline.worker.workflows.reindex_conversations import TRANSFER, ReindexConversations, ReindexResult
+from backfill_pipeline.worker.workflows import reindex_conversations, reindex_process_scorecards
+from backfill_pipeline.worker.workflows.transferring import ReindexResult
 from backfill_pipeline_tests.worker import servers
 
 FOLDER = Path(__file__).parent / "histories"
 NAMES = ("completed", "failed", "retried", "cancelled")
+_ACTIVITIES = (reindex_conversations.TRANSFER, reindex_process_scorecards.TRANSFER)
 _OF_THE_MACHINE = {"identity", "stackTrace", "workerControlTaskQueue", "sdkName", "binaryChecksum"}
 
 
 def main() -> None:
-    folder = FOLDER / ReindexConversations.__name__
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as data, servers.temporal(Path(data)) as temporal:
-        for path in (folder / f"{name}.json" for name in NAMES):
+        for path in (FOLDER / w.__name__ / f"{name}.json" for w in WORKFLOWS for name in NAMES):
             if not path.exists():
-                tree = asyncio.run(recorded(temporal, path.stem))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                workflow = next(w for w in WORKFLOWS if w.__name__ == path.parent.name)
+                tree = asyncio.run(recorded(temporal, workflow, path.stem))
                 path.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
                 print(path)
 
 
-@activity.defn(name=TRANSFER)
-async def behaves_as_its_customer_is_called(reindex: ReindexInput) -> ReindexResult:
-    activity.heartbeat("begun")
-    if reindex.customer_id == "failed":
-        raise ApplicationError("no such column", type="missing")
-    if reindex.customer_id == "retried" and activity.info().attempt == 1:
-        raise ApplicationError("deadlock", type="retry")
-    while reindex.customer_id == "cancelled":
-        await asyncio.sleep(0.2)
-        activity.heartbeat("moved")
-    return ReindexResult(10, 10)
+def _activity(name: str) -> Any:
+    """An activity of that name that behaves as its customer is called."""
+
+    @activity.defn(name=name)
+    async def behave(reindex: ReindexInput) -> ReindexResult:
+        activity.heartbeat("begun")
+        if reindex.customer_id == "failed":
+            raise ApplicationError("no such column", type="missing")
+        if reindex.customer_id == "retried" and activity.info().attempt == 1:
+            raise ApplicationError("deadlock", type="retry")
+        while reindex.customer_id == "cancelled":
+            await asyncio.sleep(0.2)
+            activity.heartbeat("moved")
+        return ReindexResult(10, 10)
+
+    return behave
 
 
-async def recorded(temporal: TemporalAddress, name: str) -> Any:
+async def recorded(temporal: TemporalAddress, workflow: Any, name: str) -> Any:
     """The history of one real execution, as JSON's tree, without names of this machine."""
     client = await Client.connect(temporal.address, namespace=temporal.namespace)
     reindex = ReindexInput(name, "default", "2026-01-15T00:00:00Z", "2026-01-16T00:00:00Z")
     with ThreadPoolExecutor() as pool:
-        activities = [behaves_as_its_customer_is_called]
+        activities = [_activity(name) for name in _ACTIVITIES]
         async with Worker(
             client, task_queue=REINDEX_QUEUE, workflows=WORKFLOWS, activities=activities, activity_executor=pool
         ):
             handle = await client.start_workflow(
-                ReindexConversations.run, reindex, id=f"reindexconversations-{name}", task_queue=REINDEX_QUEUE
+                workflow.run, reindex, id=f"{workflow.__name__.lower()}-{name}", task_queue=REINDEX_QUEUE
             )
             if name == "cancelled":
                 await asyncio.sleep(2)

@@ -6,8 +6,10 @@ from typing import Any
 from backfill_pipeline.config import ClickHouseAddress, Replica, Shard
 from backfill_pipeline.stores.clickhouse import ClickHouse
 
-TABLES = ("conversation", "scorecard", "score")
-_STATEMENTS = resources.files("backfill_pipeline.stack.schema").joinpath("target.sql").read_text().split(";\n")
+OF_CONVERSATIONS = ("conversation", "scorecard", "score")
+TABLES = (*OF_CONVERSATIONS, "conversation_with_labels")
+OLDER, NEWER = "labels_older.sql", "labels_newer.sql"
+_FOLDER = resources.files("backfill_pipeline.stack.schema")
 
 
 def address_of(ports: list[int]) -> ClickHouseAddress:
@@ -18,12 +20,14 @@ def without_comments(statement: str) -> str:
     return "\n".join(line for line in statement.splitlines() if not line.startswith("--")).strip()
 
 
-def create(clickhouse: ClickHouse) -> None:
+def create(clickhouse: ClickHouse, labels: str = OLDER) -> None:
+    """Empty tables. labels: which form that of the labels has."""
+    statements = [s for file in ("target.sql", labels) for s in _FOLDER.joinpath(file).read_text().split(";\n")]
     for shard in clickhouse.shards:
         for table in TABLES:
             shard.client().command(f"DROP TABLE IF EXISTS {table}_d SYNC")
             shard.client().command(f"DROP TABLE IF EXISTS {table} SYNC")
-        for statement in filter(None, map(without_comments, _STATEMENTS)):
+        for statement in filter(None, map(without_comments, statements)):
             shard.client().command(statement)
 
 
@@ -33,5 +37,5 @@ def rows(clickhouse: ClickHouse, sql: str, **values: Any) -> list[tuple[Any, ...
 
 
 def counts(clickhouse: ClickHouse) -> dict[str, int]:
-    """Physical rows per table, over all shards."""
-    return {t: sum(r[0] for r in rows(clickhouse, f"SELECT count() FROM {t}")) for t in TABLES}
+    """Physical rows per table of conversations, over all shards."""
+    return {t: sum(r[0] for r in rows(clickhouse, f"SELECT count() FROM {t}")) for t in OF_CONVERSATIONS}

@@ -21,6 +21,7 @@ from backfill_pipeline.worker.tasks import batch_reindex_conversations as task
 from backfill_pipeline_tests.worker import cluster, servers
 
 WINDOW = {"REINDEX_START_TIME": "2026-01-15T00:00:00Z", "REINDEX_END_TIME": "2026-01-17T00:00:00Z"}
+CONVERSATIONS, PROCESS = "reindexconversations", "reindexprocessscorecards"
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
 
 
@@ -105,14 +106,7 @@ def test_the_marker_would_be_lost_if_the_workflow_did_not_get_window_marker_and_
     done = cluster.run_task(config, **WINDOW, **env, RUN_ONLY_FOR_CUSTOMER_IDS="acme")
     (execution,) = executions(done.stdout)
 
-    async def first_input() -> contracts.ReindexInput:
-        client = await connected(temporal)
-        history = await client.get_workflow_handle(execution.workflow_id).fetch_history()
-        payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
-        (given,) = await client.data_converter.decode(payloads, [contracts.ReindexInput])
-        return given
-
-    assert asyncio.run(first_input()) == contracts.ReindexInput(
+    assert asyncio.run(input_of(temporal, execution)) == contracts.ReindexInput(
         "acme",
         "default",
         "2026-01-15T00:00:00Z",
@@ -122,12 +116,49 @@ def test_the_marker_would_be_lost_if_the_workflow_did_not_get_window_marker_and_
     )
 
 
+async def input_of(address: TemporalAddress, execution: Execution) -> contracts.ReindexInput:
+    client = await connected(address)
+    history = await client.get_workflow_handle(execution.workflow_id).fetch_history()
+    payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
+    (given,) = await client.data_converter.decode(payloads, [contracts.ReindexInput])
+    return given
+
+
+@pytest.mark.parametrize(("mode", "prefixes"), [("process", [PROCESS]), ("all", [CONVERSATIONS, PROCESS])])
+def test_process_scorecards_would_stay_stale_so_their_mode_starts_executions_of_their_own(
+    config: Path, mode: str, prefixes: list[str]
+) -> None:
+    done = cluster.run_task(config, **WINDOW, REINDEX_MODE=mode, RUN_ONLY_FOR_CUSTOMER_IDS="globex")
+    assert done.returncode == 0, done.stderr
+    started = [e.workflow_id for e in executions(done.stdout)]
+    for profile in ("default", "emea"):
+        for prefix in prefixes:
+            assert len([i for i in started if i.startswith(f"{prefix}-globex-{profile}-")]) == 1
+    assert len(started) == 2 * len(prefixes)
+
+
+def test_a_payload_of_process_scorecards_is_not_lost_on_its_way_to_the_workflow(
+    config: Path, temporal: TemporalAddress
+) -> None:
+    env = {
+        "REINDEX_MODE": "process",
+        "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE": "7",
+        "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT": "1m30s",
+    }
+    done = cluster.run_task(config, **WINDOW, **env, RUN_ONLY_FOR_CUSTOMER_IDS="acme")
+    (execution,) = executions(done.stdout)
+    given = asyncio.run(input_of(temporal, execution))
+    assert (given.reindex_batch_size, given.max_attempts, given.heartbeat_timeout_seconds) == (7, 6, 90)
+    assert not given.clean_up_before_write
+
+
 @pytest.mark.parametrize(
     ("env", "named"),
     [
-        ({"REINDEX_MODE": "process"}, "REINDEX_MODE"),
-        ({"REINDEX_MODE": "all"}, "not there yet"),
-        ({"REINDEX_MODE": "conversations"}, "REINDEX_MODE"),
+        ({"REINDEX_MODE": "conversations"}, "the modes are conversation, process, all"),
+        ({"REINDEX_MODE": "process", "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE": "0"}, "SCORECARDS_BATCH_SIZE"),
+        ({"REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS": "many"}, "REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS"),
+        ({"REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT": "5"}, "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT"),
         ({"REINDEX_START_TIME": "2026-01-15"}, "REINDEX_START_TIME"),
         ({"REINDEX_END_TIME": "2026-01-15T00:00:00"}, "REINDEX_END_TIME"),
         ({"REINDEX_START_TIME": "2026-01-18T00:00:00Z"}, "REINDEX_START_TIME"),
@@ -161,10 +192,10 @@ def test_the_other_executions_are_started_after_one_could_not_be(
     """The fault is made up: a real server can't be made to fail for one customer of three."""
     start = task._ensure_started
 
-    async def failing(client: Client, execution: Execution, reindex: contracts.ReindexInput) -> None:
-        if execution.customer == "acme":
+    async def failing(client: Client, wanted: task.Wanted) -> None:
+        if wanted.execution.customer == "acme":
             raise RPCError("overloaded", RPCStatusCode.RESOURCE_EXHAUSTED, b"")
-        await start(client, execution, reindex)
+        await start(client, wanted)
 
     monkeypatch.setattr(task, "_ensure_started", failing)
     for name, value in cluster.environment(config, **WINDOW).items():

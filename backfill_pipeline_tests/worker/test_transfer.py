@@ -52,7 +52,7 @@ def test_l0_rows_on_two_shards_lie_where_the_distributed_table_would_put_them(
     people.fill(source, count=400, days=4)
     loads.transfer(source, two_shards, days=4, slice_conversations=50).run()
     assert targets.counts(two_shards) == {"conversation": 400, "scorecard": 400, "score": 1200}
-    for table in targets.TABLES:
+    for table in targets.OF_CONVERSATIONS:
         found = [shard.query(DAYS_ON_SHARD.format(table=table)) for shard in two_shards.shards]
         assert found == [[(0,)], [(1,)]]
 
@@ -249,7 +249,7 @@ def test_l1_rows_loaded_again_after_a_delete_are_not_dropped_as_duplicates(
 ) -> None:
     people.fill(source, count=50)
     loads.transfer(source, target).run()
-    for table in targets.TABLES:
+    for table in targets.OF_CONVERSATIONS:
         delete = f"DELETE FROM {table} WHERE customer_id = 'acme'"
         target.shards[0].client().command(delete, settings={"lightweight_deletes_sync": 2})
     assert targets.counts(target)["score"] == 0

@@ -18,7 +18,7 @@ from backfill_pipeline.domain.markers import row_version
 from backfill_pipeline.domain.windows import parse_rfc3339
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
-from backfill_pipeline.worker.workflows.reindex_conversations import ReindexResult
+from backfill_pipeline.worker.workflows.transferring import ReindexResult
 from backfill_pipeline_tests.worker import cluster, people, targets
 
 MARKER = "2026-02-01T12:00:00.123456Z"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from backfill_pipeline.stack.demo_data.chats import DAY
 from backfill_pipeline.stack.demo_data.defects import Choice
 from backfill_pipeline.stack.demo_data.planted import TableName
-from backfill_pipeline.stack.demo_data.right_copy import TABLES, CopyDay, shard_of, shifted
+from backfill_pipeline.stack.demo_data.right_copy import SHARD_TIME, TABLES, CopyDay, shard_of, shifted
 from backfill_pipeline.stack.demo_data.source_day import SourceDay
 
 _AN_HOUR = 3_600_000_000
@@ -42,7 +42,7 @@ def source_tables(source: SourceDay, choice: Choice) -> dict[str, pa.Table]:
 def superseded_rows(source: SourceDay, copy: CopyDay, choice: Choice) -> list[ShardRows]:
     """Older versions of right rows, to be inserted before these: FINAL must hide them, a plain count sees them."""
     shards = source.place.shards
-    return [p for t in TABLES for p in _by_shard(t, _outdated(t, copy.rows[t].filter(choice.superseded[t])), shards)]
+    return [p for t in TABLES for p in by_shard(t, _outdated(t, copy.rows[t].filter(choice.superseded[t])), shards)]
 
 
 def target_rows(source: SourceDay, copy: CopyDay, choice: Choice, days_off: int) -> list[ShardRows]:
@@ -56,15 +56,18 @@ def _of_table(table: TableName, source: SourceDay, copy: CopyDay, choice: Choice
     fresh = (copy.right[table] & ~choice.missing[table] & ~is_stale) | choice.appeal[table]
     doubles = _moved(rows.filter(choice.other_day[table]), days_off)
     return [
-        *_by_shard(table, rows.filter(fresh), shards),
-        *_by_shard(table, _outdated(table, rows.filter(is_stale)), shards),
-        *_by_shard(table, doubles, shards),
-        *_by_shard(table, rows.filter(choice.other_shard[table]), shards, shards_on=1),
+        *by_shard(table, rows.filter(fresh), shards),
+        *by_shard(table, _outdated(table, rows.filter(is_stale)), shards),
+        *by_shard(table, doubles, shards),
+        *by_shard(table, rows.filter(choice.other_shard[table]), shards, shards_on=1),
     ]
 
 
-def _by_shard(table: TableName, rows: pa.Table, shards: int, shards_on: int = 0) -> list[ShardRows]:
-    shard = (shard_of(rows, shards) + shards_on) % shards
+def by_shard(
+    table: TableName, rows: pa.Table, shards: int, shards_on: int = 0, moment: str = SHARD_TIME
+) -> list[ShardRows]:
+    """The rows on the shards of their `moment`, or so many shards further."""
+    shard = (shard_of(rows, shards, moment) + shards_on) % shards
     parts = [ShardRows(s, table, rows.filter(shard == s)) for s in range(shards)]
     return [p for p in parts if p.rows.num_rows]
 
@@ -72,16 +75,21 @@ def _by_shard(table: TableName, rows: pa.Table, shards: int, shards_on: int = 0)
 def _moved(rows: pa.Table, days: int) -> pa.Table:
     start = rows["conversation_start_time"]
     moved = pc.add(start, pa.scalar(days * DAY // 1000, pa.duration("ms")))
-    return _replaced(rows, "conversation_start_time", moved)
+    return replaced(rows, "conversation_start_time", moved)
 
 
 def _outdated(table: TableName, rows: pa.Table) -> pa.Table:
     """The same rows with a content that is certainly another one, and a version an hour older."""
     column = {"conversation": "agent_user_id", "scorecard": "score", "score": "text_value"}[table]
-    older = pa.scalar(-1.5) if table == "scorecard" else pa.scalar("as it was before")
-    rows = _replaced(rows, column, pa.repeat(older, rows.num_rows))
-    return _replaced(rows, "update_time", shifted(rows["update_time"], -_AN_HOUR))
+    before = pa.scalar(-1.5) if table == "scorecard" else pa.scalar("as it was before")
+    return older(replaced(rows, column, pa.repeat(before, rows.num_rows)))
 
 
-def _replaced(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+def older(rows: pa.Table) -> pa.Table:
+    """The same rows with a version an hour older."""
+    return replaced(rows, "update_time", shifted(rows["update_time"], -_AN_HOUR))
+
+
+def replaced(rows: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows with other values in one column."""
     return rows.set_column(rows.schema.get_field_index(name), name, values)

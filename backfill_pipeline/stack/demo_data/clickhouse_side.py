@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import resources
+from typing import Literal
 from uuid import uuid4
 
 import clickhouse_connect
@@ -12,8 +13,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from backfill_pipeline.config import ClickHouseAddress, Replica
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
-from backfill_pipeline.stack.demo_data.right_copy import TABLES
+from backfill_pipeline.stack.demo_data import right_copy
 
+LABELS = "conversation_with_labels"
+TABLES = (*right_copy.TABLES, LABELS)
+LabelsForm = Literal["older", "newer"]
 _MARK = "CREATE TABLE IF NOT EXISTS filled_by_demo_data (at DateTime) ENGINE = MergeTree ORDER BY at"
 
 
@@ -45,13 +49,34 @@ def _client(address: ClickHouseAddress, replica: Replica) -> Client:
         ) from None  # fmt: skip
 
 
-def check(client: Client, where: str, *, reset: bool) -> None:
+def labels_form(shards: int) -> LabelsForm:
+    """The form in which a cluster of so many shards gets its labels: a stack with both kinds of clusters meets both."""
+    return "older" if shards > 1 else "newer"
+
+
+def labels_moment(client: Client) -> str:
+    """The time by which the table of labels that is there is sharded: of the end in the older form, else of the start."""
+    moments = {"older": "conversation_end_time", "newer": "conversation_start_time"}
+    return moments[_form_there(client) or "newer"]
+
+
+def _form_there(client: Client) -> LabelsForm | None:
+    sql = "SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
+    found = client.query(sql, parameters={"table": LABELS}).result_rows
+    if not found:
+        return None
+    return "older" if "conversation_end_time" in found[0][0] else "newer"
+
+
+def check(client: Client, where: str, labels: LabelsForm, *, reset: bool) -> None:
     """Create the target's tables on a shard where they are not there, and look whether they may be emptied.
+
+    labels: the form of a new table of labels; one of the other form stays, as a folder of an older stack may hold it.
 
     Raises:
         Refused: they hold rows, and `reset` is off or the rows did not come from here.
     """
-    for statement in _schema():
+    for statement in (*_schema("target"), *_schema(f"labels_{_form_there(client) or labels}")):
         client.command(statement)
     if filled := [t for t in TABLES if _has_rows(client, t)]:
         _refuse_foreign_rows(client, f"{where}: {', '.join(filled)}", reset=reset)
@@ -64,8 +89,8 @@ def empty(client: Client) -> None:
     client.command(_MARK)
 
 
-def _schema() -> list[str]:
-    text = resources.files("backfill_pipeline.stack.schema").joinpath("target.sql").read_text(encoding="utf-8")
+def _schema(name: str) -> list[str]:
+    text = resources.files("backfill_pipeline.stack.schema").joinpath(f"{name}.sql").read_text(encoding="utf-8")
     return [s for s in (part.strip() for part in text.split(";\n")) if s.rstrip(";")]
 
 

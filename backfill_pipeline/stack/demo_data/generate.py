@@ -16,12 +16,22 @@ from clickhouse_connect.driver.client import Client
 
 from backfill_pipeline.config import Cluster, Config, Customer, required
 from backfill_pipeline.domain.windows import ONE_DAY, Window
-from backfill_pipeline.stack.demo_data import broken_copy, clickhouse_side, defects, odd, postgres_side
+from backfill_pipeline.stack.demo_data import (
+    broken_copy,
+    clickhouse_side,
+    defects,
+    label_defects,
+    labels,
+    odd,
+    postgres_side,
+)
+from backfill_pipeline.stack.demo_data.assist_events import assist_events
+from backfill_pipeline.stack.demo_data.label_rows import label_day
 from backfill_pipeline.stack.demo_data.loopback import refuse_other_machines
 from backfill_pipeline.stack.demo_data.planted import CleanDay, Defect, Place, Planted, Uncovered
 from backfill_pipeline.stack.demo_data.right_copy import copy_of
 from backfill_pipeline.stack.demo_data.scorecards import template_revisions
-from backfill_pipeline.stack.demo_data.source_day import source_day
+from backfill_pipeline.stack.demo_data.source_day import SourceDay, source_day
 
 DAILY_CONVERSATIONS = 150  # of an ordinary customer at size 1
 TIMES_AS_LARGE = {"hooli": 20}
@@ -86,20 +96,21 @@ def _empty_all(config: Config, *, reset: bool) -> None:
         shards = {name: c for cluster in config.clusters for name, c in _shards(cluster, stack).items()}
         for name, database in databases.items():
             postgres_side.check(database, name, reset=reset)
-        for name, client in shards.items():
-            clickhouse_side.check(client, name, reset=reset)
+        for name, (client, form) in shards.items():
+            clickhouse_side.check(client, name, form, reset=reset)
         for database in databases.values():
             postgres_side.empty(database)
             postgres_side.copy_in(database, "director.scorecard_template_revisions", template_revisions())
-        for client in shards.values():
+        for client, _ in shards.values():
             clickhouse_side.empty(client)
 
 
-def _shards(cluster: Cluster, stack: ExitStack) -> dict[str, Client]:
-    """A client of each shard by its address, open until the stack is closed."""
+def _shards(cluster: Cluster, stack: ExitStack) -> dict[str, tuple[Client, clickhouse_side.LabelsForm]]:
+    """By address a client of each shard, open until the stack is closed, and the form in which it gets its labels."""
     address = required(cluster.clickhouse, cluster.name, "clickhouse")
+    form = clickhouse_side.labels_form(len(address.shards))
     clients = stack.enter_context(clickhouse_side.connected(address))
-    return {str(shard.replicas[0]): client for shard, client in zip(address.shards, clients, strict=True)}
+    return {str(shard.replicas[0]): (client, form) for shard, client in zip(address.shards, clients, strict=True)}
 
 
 def _counted(progress: Progress | None, total: int) -> Callable[[str], None]:
@@ -132,6 +143,9 @@ class _Story:
         """Independent of all other names, so that a customer's rows don't change with those of its neighbours."""
         return np.random.default_rng([self.seed, crc32("\n".join(names).encode())])
 
+    def rng_of(self, place: Place, *names: str) -> np.random.Generator:
+        return self.rng(place.cluster, place.customer, place.profile, str(place.day), *names)
+
     def planted(self) -> Planted:
         return Planted(
             seed=self.seed, size=self.size, first_day=self.window.start, days=len(self.window.days),
@@ -146,13 +160,15 @@ def _fill(cluster: Cluster, story: _Story, notify: Callable[[str], None]) -> Non
         address = required(cluster.clickhouse, cluster.name, "clickhouse")
         writer = _Writer(postgres, stack.enter_context(clickhouse_side.connected(address)), story)
         for customer in cluster.customers:
-            _fill_customer(cluster, customer, len(address.shards), story, writer, notify)
+            _fill_customer(cluster, customer, story, writer, notify)
         writer.flush()
-        postgres.execute("ANALYZE app.chats, director.scorecards, director.historic_scorecard_scores")
+        postgres.execute(
+            "ANALYZE app.chats, app.agent_assist_events, director.scorecards, director.historic_scorecard_scores"
+        )
 
 
 def _fill_customer(
-    cluster: Cluster, customer: Customer, shards: int, story: _Story, writer: "_Writer", notify: Callable[[str], None]
+    cluster: Cluster, customer: Customer, story: _Story, writer: "_Writer", notify: Callable[[str], None]
 ) -> None:
     rng = story.rng(cluster.name, customer.id, "clean")
     clean = _clean_days(rng, story.window.days) if story.plant else set(story.window.days)
@@ -160,9 +176,8 @@ def _fill_customer(
     dirty = [d for d in story.window.days if d not in clean]
     for profile in customer.profiles:
         for day in story.window.days:
-            other_day = _next(dirty, day)
-            place = Place(cluster.name, customer.id, profile, day, shards)
-            _fill_day(place, len(customer.profiles), other_day, story, writer, is_clean=day in clean)
+            place = Place(cluster.name, customer.id, profile, day, writer.shards, writer.labels_moment)
+            _fill_day(place, len(customer.profiles), dirty, story, writer)
             notify(f"{cluster.name}/{customer.id}")
 
 
@@ -179,15 +194,15 @@ def _next(dirty: list[date], day: date) -> date | None:
     return dirty[(dirty.index(day) + 1) % len(dirty)]
 
 
-def _fill_day(
-    place: Place, profiles: int, other_day: date | None, story: _Story, writer: "_Writer", *, is_clean: bool
-) -> None:
-    rng = story.rng(place.cluster, place.customer, place.profile, str(place.day))
+def _fill_day(place: Place, profiles: int, dirty: list[date], story: _Story, writer: "_Writer") -> None:
+    """dirty: the customer's days that get defects."""
+    rng, other_day = story.rng_of(place), _next(dirty, place.day)
     source = source_day(rng, place, volume(place.customer, profiles=profiles, size=story.size))
     copy = copy_of(source)
-    choice = defects.choose(rng, source, copy, is_clean=is_clean, other_day=other_day is not None)
+    choice = defects.choose(rng, source, copy, is_clean=place.day not in dirty, other_day=other_day is not None)
     story.defects += defects.records(source, copy, choice, other_day)
     writer.write_source(broken_copy.source_tables(source, choice))
+    _fill_labels(source, choice.gone["conversation"], dirty, story, writer)
     if story.odd_rows and place.day == story.window.start:
         rows, uncovered = odd.rows(source)
         writer.write_source(rows)
@@ -197,11 +212,24 @@ def _fill_day(
     writer.write_target(broken_copy.target_rows(source, copy, choice, days_off))
 
 
+def _fill_labels(source: SourceDay, gone: np.ndarray, dirty: list[date], story: _Story, writer: "_Writer") -> None:
+    """Drawn from numbers of their own, so that what was there before labels were stays as it was."""
+    place = source.place
+    events = assist_events(story.rng_of(place, "events"), source.chats)
+    writer.write_source({"app.agent_assist_events": events.rows.filter(~gone[events.chat])})
+    day = label_day(source, events, gone)
+    choice = label_defects.choose(story.rng_of(place, "labels"), day, dirty, _next(dirty, place.day))
+    story.defects += label_defects.records(day, choice.hits)
+    writer.write_superseded(labels.superseded_rows(day, choice))
+    writer.write_target(labels.target_rows(day, choice))
+
+
 class _Writer:
-    """Collects days and writes them in large pieces."""
+    """Collects days and writes them in large pieces. labels_moment: the time by which labels are sharded."""
 
     def __init__(self, postgres: psycopg.Connection, shards: list[Client], story: _Story) -> None:
         self._postgres, self._shards, self._story = postgres, shards, story
+        self.shards, self.labels_moment = len(shards), clickhouse_side.labels_moment(shards[0])
         self._source: defaultdict[str, list[pa.Table]] = defaultdict(list)
         self._target: defaultdict[tuple[int, str], list[pa.Table]] = defaultdict(list)
         self._superseded: defaultdict[tuple[int, str], list[pa.Table]] = defaultdict(list)
@@ -209,7 +237,7 @@ class _Writer:
     def write_source(self, tables: dict[str, pa.Table]) -> None:
         for name, rows in tables.items():
             self._source[name].append(rows)
-        if sum(t.num_rows for t in self._source["director.historic_scorecard_scores"]) >= _FLUSH_ROWS:
+        if sum(t.num_rows for t in self._source.get("director.historic_scorecard_scores", [])) >= _FLUSH_ROWS:
             self.flush()
 
     def write_target(self, parts: list[broken_copy.ShardRows]) -> None:

@@ -13,6 +13,7 @@ from backfill_pipeline.stack.demo_data.scorecards import NO_CHAT
 from backfill_pipeline.stack.demo_data.source_day import SourceDay
 
 TABLES: tuple[TableName, ...] = ("conversation", "scorecard", "score")
+SHARD_TIME = "conversation_start_time"
 _MILLIS = pa.timestamp("ms", "UTC")
 _COPY_DELAY = 90 * 1_000_000  # microseconds by which the copy's version is behind the change that it holds
 
@@ -30,17 +31,18 @@ def copy_of(source: SourceDay) -> CopyDay:
     chat, scorecard = source.chat_of_scorecard, source.scorecard_of_score
     cards = _scorecards(source)
     is_appeal = source.scorecards["scorecard_type"].is_valid().to_numpy()
-    is_conversation = _is_conversation(source)
-    is_right = ~is_appeal & ((chat == NO_CHAT) | is_conversation[np.maximum(chat, 0)])
-    none = np.zeros(len(is_conversation), bool)
+    belongs = is_conversation(source)
+    is_right = ~is_appeal & ((chat == NO_CHAT) | belongs[np.maximum(chat, 0)])
+    none = np.zeros(len(belongs), bool)
     return CopyDay(
         rows={"conversation": _conversations(source), "scorecard": cards, "score": _scores(source, cards)},
-        right={"conversation": is_conversation, "scorecard": is_right, "score": is_right[scorecard]},
+        right={"conversation": belongs, "scorecard": is_right, "score": is_right[scorecard]},
         appeals={"conversation": none, "scorecard": is_appeal, "score": is_appeal[scorecard]},
     )
 
 
-def _is_conversation(source: SourceDay) -> np.ndarray:
+def is_conversation(source: SourceDay) -> np.ndarray:
+    """Of each chat, whether it is a conversation of no dev user."""
     has_id = pc.fill_null(pc.not_equal(source.chats["conversation_id"], ""), False)
     mask: np.ndarray = pc.and_not(has_id, source.chats["is_dev_user"]).to_numpy()
     return mask
@@ -57,7 +59,7 @@ def _conversations(source: SourceDay) -> pa.Table:
             "agent_user_id": chats["agent_user_id"],
             "conversation_start_time": millis(chats["started_at"]),
             "conversation_end_time": millis(chats["ended_at"]),
-            "update_time": _version(chats),
+            "update_time": version(chats),
         }
     )
 
@@ -75,7 +77,7 @@ def _scorecards(source: SourceDay) -> pa.Table:
             **{name: cards[name] for name in as_is},
             "scorecard_time": millis(cards["scorecard_time"]),
             "submitted_at": millis(cards["submitted_at"]),
-            "update_time": _version(cards),
+            "update_time": version(cards),
         }
     )
 
@@ -100,12 +102,13 @@ def _scores(source: SourceDay, cards: pa.Table) -> pa.Table:
             "conversation_id": from_card["conversation_id"],
             "conversation_start_time": from_card["conversation_start_time"],
             **{name: scores[name] for name in as_is},
-            "update_time": _version(scores),
+            "update_time": version(scores),
         }
     )
 
 
-def _version(rows: pa.Table) -> pa.ChunkedArray:
+def version(rows: pa.Table) -> pa.ChunkedArray:
+    """`update_time` of a copy of these source rows."""
     return shifted(rows["updated_at"], _COPY_DELAY)
 
 
@@ -120,8 +123,8 @@ def millis(times: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.if_else(finite, times, None).cast(_MILLIS, safe=False)
 
 
-def shard_of(rows: pa.Table, shards: int) -> np.ndarray:
-    """`toRelativeDayNum(conversation_start_time, 'UTC') % shards`: the sharding expression of the `_d` tables."""
-    starts = rows["conversation_start_time"].cast(pa.int64()).to_numpy()
-    shard: np.ndarray = starts // (DAY // 1000) % shards
+def shard_of(rows: pa.Table, shards: int, moment: str = SHARD_TIME) -> np.ndarray:
+    """`toRelativeDayNum(moment, 'UTC') % shards`: the sharding expression of the `_d` tables."""
+    moments = rows[moment].cast(pa.int64()).to_numpy()
+    shard: np.ndarray = moments // (DAY // 1000) % shards
     return shard

@@ -9,6 +9,7 @@ from backfill_pipeline.stack.demo_data.chats import AGENTS, DAY, MINUTE, SECOND,
 from backfill_pipeline.stack.demo_data.planted import Place
 
 NO_CHAT = -1
+LEAST_PROCESS = 24  # enough for every kind of defect, and few enough of each that no guard calls the source broken
 CRITERIA = tuple(f"criterion-{i}" for i in range(1, 7))
 PROCESS_TEMPLATE = "tpl-coaching"
 _TEMPLATES = (("tpl-quality", 1), ("tpl-quality", 2), ("tpl-compliance", 1))
@@ -40,7 +41,7 @@ def chats_of_scorecards(rng: np.random.Generator, chats: pa.Table) -> tuple[np.n
     regular = np.repeat(np.arange(chats.num_rows), count)
     appealable = regular[~chats["is_dev_user"].to_numpy()[regular]]
     appealed = rng.choice(appealable, max(1, chats.num_rows // 100), replace=False)
-    process = np.full(max(2, chats.num_rows // 30), NO_CHAT)
+    process = np.full(max(LEAST_PROCESS, chats.num_rows // 8), NO_CHAT)
     of = np.concatenate([regular, np.repeat(appealed, 3), process])
     types = np.concatenate([np.zeros_like(regular), np.tile([1, 2, 3], len(appealed)), np.zeros_like(process)])
     return of, types

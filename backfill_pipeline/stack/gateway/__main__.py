@@ -16,6 +16,7 @@ from backfill_pipeline.stack.gateway.config_xml import server_name
 from backfill_pipeline.stack.gateway.engine import Engine
 from backfill_pipeline.stack.gateway.replicated import ReplicatedTables
 from backfill_pipeline.stack.gateway.run import Runner
+from backfill_pipeline.stack.gateway.sandbox import confine
 
 # Below the five seconds that whoever stops the stack waits before it kills.
 _GRACE_SECONDS = 4
@@ -49,6 +50,7 @@ def main() -> None:
     logging.getLogger("uvicorn.error").addFilter(_NoUnfinished())
     options.path.mkdir(parents=True, exist_ok=True)
     directory = options.path.resolve()
+    confine(directory, options.port)
     engine = Engine(directory, options.shard, options.max_memory)
     runner = Runner(engine, ReplicatedTables(directory / "replicated_tables"), server_name(options.shard))
     _serve(runner, options)

@@ -28,11 +28,9 @@ _TEMPLATE = """<clickhouse>
   </merge_tree>
   <query_log>
     <database>system</database><table>query_log</table>
-    <flush_interval_milliseconds>1000</flush_interval_milliseconds>
   </query_log>
   <part_log>
     <database>system</database><table>part_log</table>
-    <flush_interval_milliseconds>1000</flush_interval_milliseconds>
   </part_log>
 </clickhouse>
 """

@@ -84,6 +84,9 @@ class Exchange:
         await self._send_body(body, more)
 
     async def _send_body(self, body: bytes, more: bool) -> None:
+        if not more:
+            # A complete answer, too, is told as `http.disconnect`: every query that had ended would be killed.
+            await self.end()
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _next(self) -> Message:

@@ -1,6 +1,7 @@
 """Refuses what reaches beyond the engine's own tables: files of this machine, other servers, processes, its own end.
 
 A server has users, grants and a folder for files; an embedded engine has none of them and may read whatever its process may.
+No list of names is complete: what holds is the sandbox. This says the reason in a server's words, also without Landlock.
 """
 
 import re

@@ -54,7 +54,10 @@ def statement_of(text: bytes, default_format: str) -> Statement:
     _refuse_many(found)
     if not found:
         raise EngineError.of(62, "SYNTAX_ERROR", "Syntax error: Empty query")
-    kind = _kind(first_word(text))
+    if not (word := first_word(text)):
+        # The engine takes such a text for no statement at all, and says nothing.
+        raise EngineError.of(62, "SYNTAX_ERROR", "Syntax error: failed at position 1: no keyword there")
+    kind = _kind(word)
     if kind is Kind.SELECT and find_words(found, b"INSERT", b"INTO") is not None:
         kind = Kind.COMMAND  # WITH ... INSERT INTO ... SELECT
     return Statement(kind, text, _output_format(found) or default_format or "TabSeparated")
@@ -115,7 +118,7 @@ def _insert_of_format(keyword: Token, text: bytes, complete: bool) -> Statement 
         return None
     if name is None:
         raise EngineError.of(62, "SYNTAX_ERROR", "Syntax error: failed at the end of the query: no name after FORMAT")
-    return Statement(Kind.INSERT, text[: keyword.start], name.text.decode(), _behind_line(text, end))
+    return Statement(Kind.INSERT, text[: keyword.start], name.text.decode(errors="replace"), _behind_line(text, end))
 
 
 def _behind_line(text: bytes, at: int) -> bytes:

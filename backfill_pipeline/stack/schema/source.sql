@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS app.chats (
     PRIMARY KEY (customer_id, profile_id, chat_id)
 );
 CREATE INDEX IF NOT EXISTS chats_by_start ON app.chats (customer_id, profile_id, started_at);
+CREATE INDEX IF NOT EXISTS chats_by_end ON app.chats (customer_id, profile_id, ended_at);
 CREATE INDEX IF NOT EXISTS chats_by_conversation ON app.chats (customer_id, profile_id, conversation_id);
 CREATE INDEX IF NOT EXISTS chats_by_update ON app.chats (customer_id, profile_id, updated_at);
 
@@ -35,6 +36,8 @@ CREATE TABLE IF NOT EXISTS app.agent_assist_events (
 );
 CREATE INDEX IF NOT EXISTS agent_assist_events_by_conversation
     ON app.agent_assist_events (customer_id, profile_id, conversation_id);
+CREATE INDEX IF NOT EXISTS agent_assist_events_by_time
+    ON app.agent_assist_events (customer_id, profile_id, occurred_at);
 
 CREATE TABLE IF NOT EXISTS director.scorecards (
     customer_id       text        NOT NULL,

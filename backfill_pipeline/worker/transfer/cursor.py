@@ -14,9 +14,9 @@ class Cursor:
 
     since: where the catch-up pass begins; drawn by the first attempt and kept by its retries, which do not read again
         what that attempt had read.
-    total, done: conversations of the window, None while they are still being counted, and those loaded.
+    total, done: ids of the window, None while they are still being counted, and those loaded.
     start: first instant of the day in work; the end of the range: the catch-up pass.
-    after: conversations of that day up to this id are loaded; None: none of them.
+    after: what has an id of that day up to this one is loaded; None: none of them.
     """
 
     since: datetime

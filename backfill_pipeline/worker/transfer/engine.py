@@ -4,6 +4,7 @@ Memory holds `slices_in_flight` slices and nothing that grows with the range.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,16 +13,17 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from backfill_pipeline.config import Limits
-from backfill_pipeline.domain.datasets import Dataset
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres, must_shrink
+from backfill_pipeline.stores.schemas import first_schemas
 from backfill_pipeline.worker.transfer.cursor import Cursor
 from backfill_pipeline.worker.transfer.load import Loader
 from backfill_pipeline.worker.transfer.read import Source
+from backfill_pipeline.worker.transfer.recipes import Recipe
 from backfill_pipeline.worker.transfer.route import Router
 from backfill_pipeline.worker.transfer.shape import fitted, refuse_unfit
-from backfill_pipeline.worker.transfer.slices import Request, Slice
+from backfill_pipeline.worker.transfer.slices import Pace, Request, Slice
 
 OVERLAP = timedelta(minutes=15)  # longest transaction allowed: `updated_at` is not commit order (trap P9)
 _READ_TRIES = 4
@@ -57,20 +59,22 @@ class Transfer:
         self,
         postgres: Postgres,
         clickhouse: ClickHouse,
-        dataset: Dataset,
+        recipe: Recipe,
         request: Request,
         version: datetime,
         limits: Limits,
         watch: Watch,
+        pace: Pace | None = None,
     ) -> None:
         self._postgres, self._request, self._version, self._limits = postgres, request, version, limits
-        self._targets, self._watch = dataset.targets, watch
-        self._schemas = {t.table: clickhouse.schema(t.table) for t in dataset.targets}
-        for target in dataset.targets:
+        self._targets, self._watch = recipe.dataset.targets, watch
+        self._pace = pace or Pace(limits.slice_conversations, limits.slice_conversations)
+        self._schemas = first_schemas(clickhouse, [t.table for t in self._targets])
+        for target in self._targets:
             refuse_unfit(target, self._schemas[target.table])
         self._routers = {table: Router(clickhouse, schema) for table, schema in self._schemas.items()}
         self._stop, self._moved = threading.Event(), threading.Event()
-        self._source = Source(postgres, request, self._moved.set, self._check)
+        self._source = Source(postgres, recipe, request, self._moved.set, self._check)
         self._pool = ThreadPoolExecutor(limits.slices_in_flight, thread_name_prefix="slice")
         self._planner = ThreadPoolExecutor(2, thread_name_prefix="plan")  # plans, and the count of all beside them
         self._loader = Loader(self._pause, self._check)
@@ -125,14 +129,17 @@ class Transfer:
         return cursor
 
     def _slices(self, wholes: Iterable[Slice]) -> Iterator[Slice]:
-        """Slices of each in order; the next one is planned while those before it are carried out."""
-        ahead: deque[Future[tuple[Slice, ...]]] = deque()
+        """Slices of each in order, as large as the pace is when they are planned."""
         for whole in wholes:
-            ahead.append(self._planner.submit(self._source.plan, whole, self._limits.slice_conversations))
-            if len(ahead) > 1:
-                yield from self._awaited(ahead.popleft())
-        while ahead:
-            yield from self._awaited(ahead.popleft())
+            yield from self._parts(whole)
+
+    def _parts(self, whole: Slice) -> Iterator[Slice]:
+        rest: Slice | None = whole
+        while rest:
+            part = self._awaited(self._planner.submit(self._source.first, rest, self._pace.size))
+            if part.size:
+                yield part
+            rest = rest.rest(part)
 
     def _fill(self, coming: Iterator[Slice], running: deque[tuple[Slice, Future[int]]]) -> bool:
         """Hands out slices up to twice the number that run at once; whether any is left to wait for."""
@@ -156,29 +163,32 @@ class Transfer:
             self._watch.alive()
 
     def _transfer(self, part: Slice) -> int:
-        """Reads a slice and loads it, as a whole or in smaller ones; gives its number of conversations."""
+        """Reads a slice and loads it, as a whole or in smaller ones; gives its number of ids."""
         for attempt in range(1, _READ_TRIES + 1):
             try:
                 return self._read_and_load(part)
             except PipelineError as error:
                 self._check()  # a read that we cancelled fails like one that took too long
-                if must_shrink(error) and part.conversations > 1:
+                if must_shrink(error) and part.size > 1:
+                    self._pace.halve()
                     return sum(self._transfer(smaller) for smaller in self._halves(part))
                 if attempt == _READ_TRIES or error.kind is not Kind.RETRY:
                     raise
                 self._pause(_FIRST_PAUSE * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    def _halves(self, part: Slice) -> tuple[Slice, ...]:
-        """About two smaller slices; down to single conversations in the end."""
-        for conversations in _halvings(self._limits.slice_conversations):
-            smaller = self._source.plan(part, conversations)
-            if len(smaller) != 1:
-                return smaller
-        return tuple(replace(p, conversations=1) for p in smaller)
+    def _halves(self, part: Slice) -> Iterator[Slice]:
+        """About two smaller slices; down to single ids in the end."""
+        rest: Slice | None = part
+        while rest:
+            smaller = self._source.first(rest, part.size // 2)
+            if smaller.size:
+                yield smaller
+            rest = rest.rest(smaller)
 
     def _read_and_load(self, part: Slice) -> int:
         self._check()
+        begun = time.monotonic()
         tables = self._source.read(part, tuple(t.table for t in self._targets))
         for target in self._targets:
             schema = self._schemas[target.table]
@@ -186,6 +196,7 @@ class Transfer:
             for shard, rows_of_shard in self._routers[target.table].split(rows):
                 self._loader.load(shard, target.table, rows_of_shard)
                 self._moved.set()
+        self._pace.took(part.size, time.monotonic() - begun)
         return int(next(iter(tables.values())).num_rows)
 
     def _check(self) -> None:
@@ -197,15 +208,9 @@ class Transfer:
             raise Stopped
 
 
-def _moved_over(part: Slice, conversations: int, cursor: Cursor) -> Cursor:
+def _moved_over(part: Slice, ids: int, cursor: Cursor) -> Cursor:
     """The cursor behind a slice that is durable; the catch-up pass counts nothing twice."""
     if part.since:
         return replace(cursor, after=part.upto)
     behind = (part.start, part.upto) if part.upto is not None else (part.end, None)
-    return replace(cursor, start=behind[0], after=behind[1], done=cursor.done + conversations)
-
-
-def _halvings(conversations: int) -> Iterator[int]:
-    while conversations > 1:
-        conversations //= 2
-        yield conversations
+    return replace(cursor, start=behind[0], after=behind[1], done=cursor.done + ids)

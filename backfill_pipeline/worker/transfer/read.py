@@ -7,16 +7,17 @@ from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 
-from backfill_pipeline.stores.postgres import ArrowReader, Postgres
+from backfill_pipeline.stores.arrow import ArrowReader, arrow_connection
+from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.transfer import statements
-from backfill_pipeline.worker.transfer.parents import PARENTS, inherited, with_parents
-from backfill_pipeline.worker.transfer.slices import Request, Slice, tiling
+from backfill_pipeline.worker.transfer.recipes import Recipe, inherited
+from backfill_pipeline.worker.transfer.slices import Request, Slice
 
 MAX_SLICE_BYTES = 256 * 1024 * 1024  # of one table; above it the slice is cut, however few its rows are
 
 
 class Source:
-    """One profile's rows in PostgreSQL.
+    """One profile's rows of a dataset in PostgreSQL.
 
     Args:
         moved: called after every batch of rows that arrived.
@@ -24,28 +25,34 @@ class Source:
     """
 
     def __init__(
-        self, postgres: Postgres, request: Request, moved: Callable[[], None], check: Callable[[], None]
+        self,
+        postgres: Postgres,
+        recipe: Recipe,
+        request: Request,
+        moved: Callable[[], None],
+        check: Callable[[], None],
     ) -> None:
-        self._request, self._moved, self._check = request, moved, check
+        self._recipe, self._request, self._moved, self._check = recipe, request, moved, check
         self._readers = Readers(postgres)
 
     def total(self) -> int:
-        """Conversations of the whole range."""
+        """Ids of the whole range."""
         with self._readers.snapshot() as reader:
-            return int(reader.read(statements.count(self._request)).column(0)[0].as_py())
+            return int(reader.read(statements.count(self._recipe, self._request)).column(0)[0].as_py())
 
-    def plan(self, whole: Slice, conversations: int) -> tuple[Slice, ...]:
-        """Slices of that many conversations that tile `whole`; none where it holds nothing."""
+    def first(self, whole: Slice, size: int) -> Slice:
+        """The part of `whole` with its first so many ids; of size 0 where it holds nothing."""
         with self._readers.snapshot() as reader:
-            ends = reader.read(statements.plan(self._request, whole, conversations), moved=self._moved)
-        return tiling(whole, [(e["upto"], e["conversations"]) for e in ends.to_pylist()])
+            page = reader.read(statements.page(self._recipe, self._request, whole, size), moved=self._moved)
+        (found,) = page.to_pylist()
+        return whole.first(found["upto"], found["size"], size)
 
     def read(self, part: Slice, tables: tuple[str, ...]) -> Mapping[str, pa.Table]:
         """All rows of a slice by target table, from one snapshot; parents are read too, as their children are found by them."""
-        alone = part.conversations == 1  # can't be cut any further
+        alone = part.size == 1  # can't be cut any further
         read: dict[str, pa.Table] = {}
         with self._readers.snapshot() as reader:
-            for table in with_parents(tables):
+            for table in self._recipe.with_parents(tables):
                 read[table] = self._table(reader, table, part, read, None if alone else MAX_SLICE_BYTES)
         return read
 
@@ -53,11 +60,10 @@ class Source:
         self, reader: ArrowReader, table: str, part: Slice, read: Mapping[str, pa.Table], max_bytes: int | None
     ) -> pa.Table:
         self._check()
-        parent = PARENTS.get(table)
+        parent = self._recipe.parents.get(table)
         keys = read[parent.table][parent.key].to_pylist() if parent else None
-        rows = reader.read(
-            statements.read_rows(table, self._request, part, keys), max_bytes=max_bytes, moved=self._moved
-        )
+        sql = statements.read_rows(self._recipe, table, self._request, part, keys)
+        rows = reader.read(sql, max_bytes=max_bytes, moved=self._moved)
         return inherited(rows, read[parent.table], parent) if parent else rows
 
     def cancel(self) -> None:
@@ -66,6 +72,15 @@ class Source:
 
     def close(self) -> None:
         self._readers.close()
+
+
+def total(postgres: Postgres, recipe: Recipe, request: Request) -> int:
+    """Ids of a whole range, counted alone."""
+    source = Source(postgres, recipe, request, lambda: None, lambda: None)
+    try:
+        return source.total()
+    finally:
+        source.close()
 
 
 class Readers:
@@ -102,7 +117,7 @@ class Readers:
             reader, closing = self._idle.pop()
         except IndexError:
             closing = ExitStack()
-            reader = closing.enter_context(self._postgres.arrow_connection())
+            reader = closing.enter_context(arrow_connection(self._postgres))
         with self._lock:
             self._busy.add(reader)
         return reader, closing

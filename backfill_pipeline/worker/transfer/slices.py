@@ -1,18 +1,22 @@
 """A transfer's request and the slices that it is cut into. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is transferred: the conversations of one profile that started in `[start, end)` (aware, UTC)."""
+    """What is transferred: the rows of one profile whose day column lies in `[start, end)` (aware, UTC).
+
+    reach: conversations that began before it do not belong; only labels ask, None is no bound.
+    """
 
     customer: str
     profile: str
     start: datetime
     end: datetime
+    reach: datetime | None = None
 
     def days(self) -> Iterator[tuple[datetime, datetime]]:
         """UTC days in order, the first and last cut to the range; they tile it with neither gap nor overlap."""
@@ -26,10 +30,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Slice:
-    """Conversations that started in `[start, end)` with `after < conversation_id <= upto`; None: open on that side.
+    """Ids of `[start, end)` with `after < id <= upto`; None: open on that side.
 
     since: only those of which something changed from then on; None: all.
-    conversations: how many there were when it was planned.
+    size: how many ids there were when it was planned.
     """
 
     start: datetime
@@ -37,19 +41,34 @@ class Slice:
     after: str | None = None
     upto: str | None = None
     since: datetime | None = None
-    conversations: int = 0
+    size: int = 0
+
+    def first(self, upto: str | None, size: int, wanted: int) -> "Slice":
+        """Its first part, up to that id; the last one keeps the whole's own end, for ids that appear after the planning."""
+        return replace(self, upto=upto if size >= wanted else self.upto, size=size)
+
+    def rest(self, first: "Slice") -> "Slice | None":
+        """What is left behind its first part; None if that was all."""
+        return None if first.upto == self.upto else replace(self, after=first.upto)
 
 
-def tiling(whole: Slice, ends: list[tuple[str, int]]) -> tuple[Slice, ...]:
-    """Slices that tile `whole` without gap or overlap, from each one's last planned id and count.
+@dataclass
+class Pace:
+    """How many ids the next slice gets: as many as take about `seconds`, never more than `most`.
 
-    The first and last keep the whole's own ends, so that an id that appeared after the planning still lies in one.
+    A slice that took too long or was too large halves it at once.
     """
-    if not ends:
-        return ()
-    uppers = [*(upto for upto, _ in ends[:-1]), whole.upto]
-    lowers = [whole.after, *uppers[:-1]]
-    return tuple(
-        Slice(whole.start, whole.end, after, upto, whole.since, count)
-        for after, upto, (_, count) in zip(lowers, uppers, ends, strict=True)
-    )
+
+    size: int
+    most: int
+    seconds: float = 2.0
+
+    def took(self, size: int, seconds: float) -> None:
+        """A slice of that many ids took so long; a small last one says nothing."""
+        if size < self.size:
+            return
+        factor = min(max(self.seconds / max(seconds, 1e-6), 0.5), 2.0)
+        self.size = min(max(round(self.size * factor), 1), self.most)
+
+    def halve(self) -> None:
+        self.size = max(self.size // 2, 1)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 
-from psycopg.sql import SQL, Composable, Literal
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
+from backfill_pipeline.worker.transfer.recipes import Recipe
 from backfill_pipeline.worker.transfer.slices import Request, Slice
 
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC)  # DateTime64's first year
@@ -17,17 +18,16 @@ NEWEST = datetime(2300, 1, 1, tzinfo=UTC)  # behind its last
 _FOLDER = resources.files("backfill_pipeline.stores.sql.transfer")
 
 
-def read_rows(table: str, request: Request, part: Slice, keys: Sequence[str] | None = None) -> str:
+def read_rows(recipe: Recipe, table: str, request: Request, part: Slice, keys: Sequence[str] | None = None) -> str:
     """All rows of a target table that belong to a slice.
 
     Args:
-        keys: the parents' ids, for a table whose rows are found by them (`parents.PARENTS`).
+        keys: the parents' ids, for a table whose rows are found by them (`Recipe.parents`).
     """
     values = {"oldest": Literal(OLDEST), "newest": Literal(NEWEST)}
     if keys is not None:
-        return _filled(table, keys=text_array(keys), **values, of=request)
-    members = _composed("members", of=request, belongs=_belongs(request, part))
-    return _filled(table, members=members, **values, of=request)
+        return _filled(recipe, table, keys=text_array(keys), **values, of=request)
+    return _filled(recipe, table, belongs=_belongs(recipe, request, part), **values, of=request)
 
 
 def text_array(values: Sequence[str]) -> Composable:
@@ -40,43 +40,51 @@ def text_array(values: Sequence[str]) -> Composable:
     return Literal("{" + items + "}") + SQL("::text[]")
 
 
-def plan(request: Request, whole: Slice, conversations: int) -> str:
-    """`(upto, conversations)` of slices of that many conversations, in order."""
-    return _filled("plan", belongs=_belongs(request, whole), conversations=Literal(conversations), of=request)
+def page(recipe: Recipe, request: Request, whole: Slice, size: int) -> str:
+    """`(upto, size)` of the first so many ids of a slice."""
+    return _filled(recipe, "page", belongs=_belongs(recipe, request, whole), size=Literal(size), of=request)
 
 
-def count(request: Request) -> str:
-    return _filled("count", belongs=_belongs(request, Slice(request.start, request.end)), of=request)
+def count(recipe: Recipe, request: Request) -> str:
+    everything = Slice(request.start, request.end)
+    return _filled(recipe, "count", belongs=_belongs(recipe, request, everything), of=request)
 
 
-def _belongs(request: Request, part: Slice) -> Composable:
+def _belongs(recipe: Recipe, request: Request, part: Slice) -> Composable:
     return _composed(
+        recipe,
         "belongs",
         of=request,
         start=Literal(part.start),
         end=Literal(part.end),
-        range=_range(part),
-        changed=_composed("changed", of=request, since=Literal(part.since)) if part.since else SQL(""),
+        reach=Literal(request.reach or OLDEST),
+        newest=Literal(NEWEST),
+        range=_range(recipe, part),
+        changed=_composed(recipe, "changed", of=request, since=Literal(part.since)) if part.since else SQL(""),
     )
 
 
-def _range(part: Slice) -> Composable:
-    after = SQL("AND conversation_id > {}").format(Literal(part.after)) if part.after is not None else SQL("")
-    upto = SQL(" AND conversation_id <= {}").format(Literal(part.upto)) if part.upto is not None else SQL("")
+def _range(recipe: Recipe, part: Slice) -> Composable:
+    key = Identifier(recipe.key)
+    after = SQL("AND {} > {}").format(key, Literal(part.after)) if part.after is not None else SQL("")
+    upto = SQL(" AND {} <= {}").format(key, Literal(part.upto)) if part.upto is not None else SQL("")
     return after + upto
 
 
-def _filled(name: str, *, of: Request, **values: Composable) -> str:
-    return _composed(name, of=of, **values).as_string(None)
+def _filled(recipe: Recipe, name: str, *, of: Request, **values: Composable) -> str:
+    return _composed(recipe, name, of=of, **values).as_string(None)
 
 
-def _composed(name: str, *, of: Request, **values: Composable) -> Composable:
-    template = SQL(_template(name))
-    return template.format(customer=Literal(of.customer), profile=Literal(of.profile), **values)
+def _composed(recipe: Recipe, name: str, *, of: Request, **values: Composable) -> Composable:
+    template = SQL(_template(recipe.dataset.name, name))
+    same = {"customer": Literal(of.customer), "profile": Literal(of.profile), "key": Identifier(recipe.key)}
+    return template.format(**same, **values)
 
 
 @cache
-def _template(name: str) -> str:
+def _template(dataset: str, name: str) -> str:
     """A template without its comments: braces in prose would be taken for placeholders."""
-    lines = _FOLDER.joinpath(f"{name}.sql").read_text(encoding="utf-8").splitlines()
+    own = _FOLDER.joinpath(f"{name}_of_{dataset}.sql")
+    file = own if own.is_file() else _FOLDER.joinpath(f"{name}.sql")
+    lines = file.read_text(encoding="utf-8").splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))

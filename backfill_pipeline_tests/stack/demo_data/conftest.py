@@ -18,6 +18,11 @@ class Demo:
     planted: Planted
     folder: Path
 
+    def refill(self, folder: Path) -> Planted:
+        """The same rows once more."""
+        p = self.planted
+        return generate(self.config, size=p.size, first_day=p.first_day, days=p.days, folder=folder, odd_rows=True)
+
 
 @pytest.fixture(scope="package")
 def empty_clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:

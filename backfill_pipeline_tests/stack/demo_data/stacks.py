@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 
 from backfill_pipeline.config import Cluster, Config
+from backfill_pipeline.stack.demo_data.clickhouse_side import LabelsForm
 from backfill_pipeline_tests.worker import servers
 
 NORTH = [{"id": "acme"}, {"id": "globex", "profiles": ["retail", "support"]}, {"id": "acme-east"}]
@@ -43,3 +45,14 @@ def addresses(cluster: Cluster) -> list[tuple[str, int]]:
 def shard_client(cluster: Cluster, shard: int) -> Client:
     host, port = addresses(cluster)[shard]
     return clickhouse_connect.get_client(host=host, port=port, autogenerate_session_id=False)
+
+
+def make_labels_anew(cluster: Cluster, form: LabelsForm) -> None:
+    """Empty tables of labels in this form on every shard, whatever was there."""
+    schema = resources.files("backfill_pipeline.stack.schema").joinpath(f"labels_{form}.sql").read_text()
+    for shard in range(len(addresses(cluster))):
+        client = shard_client(cluster, shard)
+        for table in ("conversation_with_labels_d", "conversation_with_labels"):
+            client.command(f"DROP TABLE IF EXISTS {table} SYNC")
+        for statement in schema.strip().removesuffix(";").split(";\n"):
+            client.command(statement)

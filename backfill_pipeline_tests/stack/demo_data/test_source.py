@@ -47,6 +47,23 @@ SCORES = {
 }
 
 
+SAME_KIND_TWICE = """(
+    SELECT count(*) FROM app.agent_assist_events o WHERE (o.conversation_id, o.kind) = (e.conversation_id, e.kind)
+) > 1"""
+EVENTS = {
+    "a kind that ends a statement": "kind = '''; --'",
+    "a kind that is an emoji": "kind = '🙂'",
+    "a kind that another language would order otherwise": "kind = 'Summary'",
+    "the same kind twice": SAME_KIND_TWICE,
+    "an id with a quote and an emoji": "conversation_id LIKE '%%o''hara''; --🙂'",
+    "an id that all customers and profiles have": "conversation_id = 'shared-2026-01-30'",
+    "a conversation over midnight": "occurred_at::date <> started_at::date",
+    "an open conversation": "ended_at IS NULL",
+    "an infinite end": "ended_at = 'infinity'",
+    "a dev user": "is_dev_user",
+}
+
+
 def count(demo: Demo, statement: str) -> int:
     start = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
     values = {"day": start, "next": start + timedelta(days=1), "prefix": "acme:default:260130:%"}
@@ -70,6 +87,31 @@ def test_a_loader_is_never_met_by_an_awkward_scorecard_as_the_day_has_none(demo:
 def test_a_loader_is_never_met_by_an_awkward_score_as_the_day_has_none(demo: Demo, predicate: str) -> None:
     table = "director.historic_scorecard_scores"
     assert count(demo, f"SELECT count(*) FROM {table} WHERE scorecard_id LIKE %(prefix)s AND {predicate}")
+
+
+@pytest.mark.parametrize("predicate", EVENTS.values(), ids=EVENTS)
+def test_labels_are_never_computed_from_an_awkward_event_as_no_day_has_one(demo: Demo, predicate: str) -> None:
+    joined = "app.agent_assist_events e JOIN app.chats USING (customer_id, profile_id, conversation_id)"
+    assert count(demo, f"SELECT count(*) FROM {joined} WHERE customer_id = 'acme' AND {predicate}")
+
+
+def test_events_are_outside_of_their_chat_or_of_none_or_most_conversations_have_some(demo: Demo) -> None:
+    with psycopg.connect(stacks.dsn(demo.config.cluster("south"))) as connection:
+        wrong = connection.execute(
+            """SELECT count(*) FROM app.agent_assist_events e
+            LEFT JOIN app.chats c USING (customer_id, profile_id, conversation_id)
+            WHERE (e.occurred_at BETWEEN c.started_at AND coalesce(c.ended_at, c.started_at + interval '12 s')) IS NOT TRUE"""
+        ).fetchall()
+        [found] = connection.execute(
+            """SELECT count(DISTINCT c.chat_id) FILTER (WHERE e.kind IS NOT NULL)::float / count(DISTINCT c.chat_id),
+              max((SELECT count(*) FROM app.agent_assist_events o WHERE (o.customer_id, o.profile_id, o.conversation_id)
+                = (c.customer_id, c.profile_id, c.conversation_id)))
+            FROM app.chats c LEFT JOIN app.agent_assist_events e USING (customer_id, profile_id, conversation_id)
+            WHERE conversation_id <> ''"""
+        ).fetchall()
+    assert wrong == [(0,)]
+    assert 0.35 < found[0] < 0.5
+    assert found[1] == 4
 
 
 def test_uncovered_rows_stay_unseen_because_none_were_planted(demo: Demo) -> None:

@@ -43,6 +43,8 @@ def test_a_get_cannot_change_anything(gateway: Gateway) -> None:
         ("SELECT nope", 47, 404),
         ("SELECT no_function(1)", 46, 404),
         ("SELECT FROM WHERE", 62, 400),
+        ("\0INSERT INTO nowhere FORMAT TSV\n1\n", 62, 400),
+        ("\x01DROP TABLE nowhere", 62, 400),
         ("DROP DATABASE missing", 81, 404),
         ("SELECT toDate('x')", 38, 400),
         ("SELECT throwIf(1)", 395, 500),

@@ -159,3 +159,13 @@ def test_a_slow_reader_gets_rows_before_the_query_ends(gateway: Gateway) -> None
     assert next(response.stream(10))
     assert time.monotonic() - began < 10
     response.close()
+
+
+def test_a_query_that_has_ended_is_not_killed_after_its_answer(client: Any) -> None:
+    """The end of an answer is told like the end of a client; a kill for each costs as much as the query."""
+    for n in range(5):
+        client.query("SELECT 1", settings={"query_id": f"answered-{n}"})
+    time.sleep(0.5)
+    client.command("SYSTEM FLUSH LOGS")
+    assert client.query("SELECT query FROM system.query_log WHERE query LIKE 'KILL%answered-%'").result_rows == []
+    assert client.command("SELECT count() > 0 FROM system.query_log WHERE query LIKE 'SELECT 1%'") == 1

@@ -1,7 +1,7 @@
--- How many conversations belong: the total of the progress. Grouped, as that can be hashed where DISTINCT must sort.
+-- How many ids belong: the total of the progress. Grouped, as that can be hashed where DISTINCT must sort.
 SELECT count(*)
 FROM (
-    SELECT conversation_id
+    SELECT {key}
     {belongs}
-    GROUP BY conversation_id
+    GROUP BY {key}
 ) AS members

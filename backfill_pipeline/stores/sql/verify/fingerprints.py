@@ -14,6 +14,7 @@ _POSTGRES: Mapping[Content, str] = {
     Content.FLOAT: "encode(float8send({0}), 'hex')",
     Content.MOMENT: "floor(extract(epoch FROM {0}) * 1000)::bigint::text",
     Content.FLAG: "({0})::int::text",
+    Content.TEXTS: "array_to_string({0}, chr(30))",
 }
 _CLICKHOUSE: Mapping[Content, str] = {
     Content.TEXT: "{0}",
@@ -21,6 +22,7 @@ _CLICKHOUSE: Mapping[Content, str] = {
     Content.FLOAT: "lower(hex(reverse(reinterpretAsFixedString(assumeNotNull({0})))))",
     Content.MOMENT: "toString(toUnixTimestamp64Milli(toDateTime64(assumeNotNull({0}), 3, 'UTC')))",
     Content.FLAG: "toString(toUInt8(assumeNotNull({0})))",
+    Content.TEXTS: "arrayStringConcat({0}, char(30))",
 }
 
 

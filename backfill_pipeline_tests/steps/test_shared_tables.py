@@ -1,0 +1,73 @@
+"""Two datasets in the same tables, days, customer and templates: the rebuild of one leaves the other's rows alone."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backfill_pipeline.config import required
+from backfill_pipeline.steps import verify
+from backfill_pipeline.stores.clickhouse import ClickHouse
+from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, THREE_DAYS, Small, small_window
+from backfill_pipeline_tests.live import Live
+from backfill_pipeline_tests.worker import people
+
+DATASETS = {"conversations": "conversation_id != ''", "process_scorecards": "conversation_id = ''"}
+
+
+@pytest.fixture
+def small(engines: Live) -> Small:
+    return small_window(engines)
+
+
+def physical(clickhouse: ClickHouse, only: str) -> list[Any]:
+    """Every row of the customer, in every version."""
+    sql = f"SELECT count(), sum(cityHash64(*)) FROM {{}} WHERE customer_id = '{CUSTOMER}' AND {only}"
+    return [s.query(sql.format(t)) for s in clickhouse.shards for t in ("scorecard", "score")]
+
+
+def same_template(small: Small) -> None:
+    """Ordinary scorecards get the process scorecards' template too: nothing but the conversation tells them apart."""
+    with small.live.systems(CLUSTER) as systems, systems.postgres.connection() as connection:
+        connection.execute(
+            "UPDATE director.scorecards SET template_id = 'tpl-coaching', template_revision = 1 WHERE customer_id = %s",
+            [CUSTOMER],
+        )
+
+
+def test_the_seeds_template_of_740_scorecards_is_uncovered_until_its_dataset_is_configured(
+    small: Small, tmp_path: Path
+) -> None:
+    source = required(small.live.config.cluster(CLUSTER).postgres, CLUSTER, "postgres")
+    people.fill_process(source, template="public-response-audit", count=740, day=datetime(2026, 1, 2, tzinfo=UTC))
+    with small.live.systems(CLUSTER) as systems:
+        alone = replace(systems, datasets=("conversations",))
+        found = verify.find_coverage(alone, CUSTOMER, ["default"], THREE_DAYS)
+        (missing,) = (g for g in found.unhandled(date(2026, 1, 2)) if g.template_id == "public-response-audit")
+        assert (missing.template_type, missing.scorecards) == (2, 740)
+        recorded = small.run(
+            small.live.claim(CLUSTER, CUSTOMER, THREE_DAYS, dataset="process_scorecards"), tmp_path / "one"
+        )
+        assert [d.verdict for d in recorded.verification.days] == ["MATCH"] * 3
+        assert recorded.verification.coverage.unhandled(date(2026, 1, 2)) == ()
+        rows = recorded.verification.days[1].target
+        assert rows is not None
+        assert rows["scorecard"].rows >= 740
+
+
+@pytest.mark.parametrize(("rebuilt", "other"), [tuple(DATASETS), tuple(reversed(DATASETS))])
+def test_rows_of_the_other_dataset_are_neither_deleted_nor_written_again(
+    small: Small, tmp_path: Path, rebuilt: str, other: str
+) -> None:
+    same_template(small)
+    with small.live.systems(CLUSTER) as systems:
+        before = physical(systems.clickhouse, DATASETS[other])
+        recorded = small.run(small.live.claim(CLUSTER, CUSTOMER, THREE_DAYS, dataset=rebuilt), tmp_path / "one")
+        assert [d.verdict for d in recorded.verification.days] == ["MATCH"] * 3
+        assert physical(systems.clickhouse, DATASETS[other]) == before
+    again = small.run(small.live.claim(CLUSTER, CUSTOMER, THREE_DAYS, dataset=other), tmp_path / "other")
+    assert [d.verdict for d in again.verification.days] == ["MATCH"] * 3
+    found = small.live.differences(CLUSTER, CUSTOMER, THREE_DAYS, process=True)
+    assert not found, str(found)
