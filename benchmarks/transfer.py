@@ -239,7 +239,8 @@ def measure(rows: int, console: Console) -> dict[str, Any]:
         folder.chmod(0o755)
         server = stack.enter_context(servers.postgres_server(folder / "postgres"))
         source = servers.new_source(server, "source")
-        clickhouse = ClickHouse(targets.address_of([stack.enter_context(servers.gateway(folder / "clickhouse"))]))
+        gateway = servers.gateway(folder / "clickhouse", dial=source.port)  # the engine's own pull asks PostgreSQL
+        clickhouse = ClickHouse(targets.address_of([stack.enter_context(gateway)]))
         for customer, conversations in sizes.items():
             console.print(f"filling PostgreSQL: {customer}, {conversations * ROWS_PER_CONVERSATION:,} rows")
             days = days_of(conversations)

@@ -107,12 +107,12 @@ def new_source(server: PostgresAddress, name: str) -> PostgresAddress:
 
 
 @contextmanager
-def gateway(folder: Path, shard: int = 1) -> Iterator[int]:
-    """A ClickHouse gateway of one shard; gives its port."""
+def gateway(folder: Path, shard: int = 1, *, dial: int | None = None) -> Iterator[int]:
+    """A ClickHouse gateway of one shard; gives its port. dial: the one port that its statements may connect to."""
     port = free_port()
     log = (folder.parent / f"{folder.name}.log").open("ab")
     command = [sys.executable, "-m", "backfill_pipeline.stack.gateway", "--path", str(folder)]
-    command += ["--port", str(port), "--shard", str(shard)]
+    command += ["--port", str(port), "--shard", str(shard), *(["--dial", str(dial)] if dial else [])]
     with ended(subprocess.Popen(command, stdout=log, stderr=log, env=os.environ.copy())):
         wait_until(lambda: listens(port), "the gateway's start")
         yield port

@@ -50,7 +50,7 @@ def main() -> None:
     logging.getLogger("uvicorn.error").addFilter(_NoUnfinished())
     options.path.mkdir(parents=True, exist_ok=True)
     directory = options.path.resolve()
-    confine(directory, options.port)
+    confine(directory, options.port, options.dial)
     engine = Engine(directory, options.shard, options.max_memory)
     runner = Runner(engine, ReplicatedTables(directory / "replicated_tables"), server_name(options.shard))
     _serve(runner, options)
@@ -89,6 +89,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shard", type=int, default=1, help="this shard's number, as the macro {shard} gives it")
     parser.add_argument(
         "--max-memory", type=int, default=0, help="bytes the engine may use; 0: nine tenths of the machine"
+    )
+    parser.add_argument(
+        "--dial", type=int, action="append", default=[], help="a port that statements may connect to; without it: none"
     )
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
     return parser.parse_args()

@@ -2,7 +2,7 @@
 
 An embedded engine may read and write all that its process may, by more table functions, engines and statements than a
 list of words can forbid. From here on the kernel lets this process, and all that it starts, write below its own folder
-alone, read little but programs' libraries, run nothing, dial nobody and signal nobody.
+alone, read little but programs' libraries, run nothing, dial nobody whom the command line does not name, and signal nobody.
 
 Source: linux/landlock.h and landlock(7). By ctypes, as the binding that there is knows files alone and is an alpha.
 """
@@ -14,7 +14,7 @@ import stat
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -45,10 +45,11 @@ def is_available() -> bool:
     return _call(_CREATE, None, 0, _VERSION_FLAG) >= 1
 
 
-def confine(folder: Path, port: int) -> None:
+def confine(folder: Path, port: int, dials: Sequence[int] = ()) -> None:
     """Confine this process for good; to be called while it has one thread, as others would stay free.
 
-    folder: what it may write. port: what it may listen on. Where the kernel has no Landlock, a warning says so.
+    folder: what it may write. port: what it may listen on. dials: ports that it may connect to.
+    Where the kernel has no Landlock, a warning says so.
     """
     _keep_temporary_files_in(folder / "temporary")
     abi = _call(_CREATE, None, 0, _VERSION_FLAG)
@@ -63,7 +64,8 @@ def confine(folder: Path, port: int) -> None:
     for path in _readable():
         _allow(ruleset, path, rights & (_READ_FILE | _READ_DIR))
     if network:
-        _made(_ADD_RULE, ruleset, _PORT, struct.pack("QQ", _BIND, port), 0)
+        for right, number in ((_BIND, port), *((_CONNECT, d) for d in dials)):
+            _made(_ADD_RULE, ruleset, _PORT, struct.pack("QQ", right, number), 0)
     if _libc.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
     _made(_RESTRICT, ruleset, 0)

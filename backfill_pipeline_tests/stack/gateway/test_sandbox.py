@@ -69,6 +69,27 @@ def test_no_other_server_is_dialled(gateway: Gateway) -> None:
             listener.accept()
 
 
+def test_of_two_servers_only_the_one_that_the_command_line_names_is_dialled(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as named, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [str(s.getsockname()[1]) for s in (named, other)]
+        done = subprocess.run([sys.executable, "-c", _DIALS, str(tmp_path), *ports], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("named: through\nother: refused\n", "")
+
+
+_DIALS = """
+import socket, sys
+from pathlib import Path
+from backfill_pipeline.stack.gateway.sandbox import confine
+named, other = int(sys.argv[2]), int(sys.argv[3])
+confine(Path(sys.argv[1]), 1, [named])
+for name, port in (("named", named), ("other", other)):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        print(f"{name}: through")
+    except PermissionError:
+        print(f"{name}: refused")
+"""
+
 _CONFINED = """
 import os, subprocess, sys
 from pathlib import Path
