@@ -198,3 +198,13 @@ def test_d2_the_client_is_the_kind_whose_broken_connection_is_thrown_away(target
     with pytest.raises(PipelineError), shard.translated():
         raise OSError("the connection broke")
     assert shard.client() is not first
+
+
+def test_a_look_at_a_replica_does_not_ask_for_all_its_settings_first(target: ClickHouse) -> None:
+    shard, replica = target.shards[0], target.shards[0].replicas[0]
+    client = shard.replica_client(replica)
+    assert shard.client() is client
+    assert shard.replica_client(replica) is client
+    with pytest.raises(PipelineError), shard.translated(replica):
+        raise ConnectionError("it is gone")
+    assert shard.replica_client(replica) is not client
