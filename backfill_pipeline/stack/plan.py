@@ -13,6 +13,9 @@ from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.state import StackState
 
 DATABASES = "databases"
+# All days of a run are told by one INSERT. Else the backfill daemon may see some of them, and launches what lies downstream
+# for these alone and again for the rest: more runs than needed.
+EVENTS_AT_ONCE = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,9 @@ def _dagster(site: Site) -> list[Process]:
     if not site.embedded.dagster:
         return []
     state = site.state
+    env = {**site.env(), **EVENTS_AT_ONCE}
     return dagster_home.processes(
-        state.dagster_home, site.definitions, state.ports, site.env(), state.logs, _after_databases(site)
+        state.dagster_home, site.definitions, state.ports, env, state.logs, _after_databases(site)
     )
 
 

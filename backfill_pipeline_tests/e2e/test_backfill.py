@@ -39,7 +39,10 @@ def test_planted_defects_are_found_before_and_gone_after_and_each_asset_has_a_ru
     by_asset = _runs_by_asset(pipeline, list(state.runs))
     assert sorted(by_asset) == sorted([*map("/".join, [key(*ALONE), *whole]), "ready/north+ready/south"])
     for asset in whole:
-        assert pipeline.materialized_by(by_asset["/".join(asset)]) == [str(d) for d in WHOLE.days]
+        run_id = by_asset["/".join(asset)]
+        assert pipeline.materialized_by(run_id) == [str(d) for d in WHOLE.days]
+        # Told one by one, a tick of the daemon in between launched the labels of three days, then those of seven.
+        assert pipeline.inserts_of(run_id) == 1
         for check in DATASETS[asset[0]].checks:
             assert pipeline.verdict(asset, check, WHOLE.start) is True, (asset, check)
     for cluster, customer in WITH_ALL:

@@ -1,5 +1,6 @@
 """What a person does in Dagster's UI, by the same GraphQL that its pages send; and what its pages then show."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import dagster as dg
+import psycopg
 from dagster_graphql import DagsterGraphQLClient
+from psycopg.conninfo import make_conninfo
 
 from backfill_pipeline.clients.dagster import BackfillState, DagsterClient
 from backfill_pipeline.domain.windows import Window
@@ -101,6 +104,14 @@ class Ui:
             events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         return sorted(str(e.dagster_event.partition) for e in events if e.dagster_event)
 
+    def inserts_of(self, run_id: str) -> int:
+        """By how many transactions the run's materializations were stored."""
+        query = "SELECT count(DISTINCT xmin::text) FROM event_logs WHERE run_id = %s AND dagster_event_type = %s"
+        with psycopg.connect(_storage()) as connection:
+            found = connection.execute(query, [run_id, dg.DagsterEventType.ASSET_MATERIALIZATION.value]).fetchone()
+        assert found
+        return int(found[0])
+
     def verdict(self, asset: tuple[str, ...], check: str, day: date) -> bool | None:
         """The newest evaluation of a check for a day: passed, failed, or None for none."""
         with self.instance() as instance:
@@ -147,6 +158,11 @@ class Ui:
     def stop_schedule(self, name: str) -> None:
         with self.schedule_on(name):
             pass
+
+
+def _storage() -> str:
+    names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
+    return make_conninfo(**{k: os.environ[f"DAGSTER_PG_{v}"] for k, v in names.items()})
 
 
 def _days(first: str, last: str) -> list[date]:
