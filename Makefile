@@ -32,10 +32,11 @@ stack: setup ## Everything in the foreground; prints the addresses
 stop: ## End a stack that `backfill demo --keep` left
 	$(BIN)/backfill stop
 
-# Three parts at once, each with stacks of its own: end-to-end and fault tests mostly wait. Folders of their own too: a pytest
+# Three parts of one length at once, each with stacks of its own: end-to-end and fault tests mostly wait. Folders of their own too: a pytest
 # that starts closes the folder that all share, and PostgreSQL, which is not root, is shut out of the others.
 TESTS := backfill_pipeline_tests
-PART_E2E := $(addprefix $(TESTS)/,e2e report domain)
+# With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.
+PART_E2E := $(addprefix $(TESTS)/,e2e report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
 # They hold databases, gigabytes in all: they stay only where a test failed.
 PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
