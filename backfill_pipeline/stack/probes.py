@@ -84,11 +84,9 @@ class Answers:
             return False
 
     def _opener(self) -> urllib.request.OpenerDirector:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        if self.authority:
-            context = ssl.create_default_context(cafile=self.authority)
-            opener.add_handler(urllib.request.HTTPSHandler(context=context))
-        return opener
+        context = ssl.create_default_context(cafile=self.authority) if self.authority else None
+        https = [urllib.request.HTTPSHandler(context=context)] if context else []  # given later, the usual one answers
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), *https)
 
     def __str__(self) -> str:
         return f"{self.url} answers {HTTP_OK}"
