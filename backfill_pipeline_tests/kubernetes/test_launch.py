@@ -54,7 +54,7 @@ def test_a_foreign_job_of_the_same_name_is_refused(alone: Namespace, jobs: Kuber
 
 
 def test_a_missing_cronjob_is_named(jobs: KubernetesJobs) -> None:
-    with pytest.raises(PipelineError, match='cronjobs.batch "task" not found') as raised:
+    with pytest.raises(PipelineError, match=r'cronjobs\.batch "task" not found') as raised:
         jobs.ensure(launch())
     assert raised.value.kind is Kind.MISSING
 

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from backfill_pipeline.clients.kubernetes.errors import translate
-from backfill_pipeline.clients.kubernetes.log_stream import LogStream
+from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of
 from backfill_pipeline.clients.kubernetes.state import status_of
 from backfill_pipeline.clients.launcher import JobHandle, JobStatus
@@ -94,13 +94,15 @@ class KubernetesJobs:
         if not pods:
             return None
         pod = pods[-1]["metadata"]["name"]
-        stream = LogStream(lambda since: self._log_of(pod, since), lambda: self._has_ended(name, pod))
+        stream = LogStream(lambda since: self._log_of(pod, since), lambda: self._place(name, pod))
         self._streams[name] = stream
         return stream
 
-    def _has_ended(self, name: str, pod: str) -> bool:
+    def _place(self, name: str, pod: str) -> Place:
         found = [p for p in self._pods(name) if p["metadata"]["name"] == pod]
-        return not found or found[0]["status"].get("phase") in ("Succeeded", "Failed")
+        if not found:
+            return Place.GONE
+        return Place.ENDED if found[0]["status"].get("phase") in ("Succeeded", "Failed") else Place.WRITES
 
     def _log_of(self, pod: str, since: str | None) -> Iterable[bytes]:
         """The client's own call knows no `sinceTime`, and gives a repr of bytes where it preloads."""

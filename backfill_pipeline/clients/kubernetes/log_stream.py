@@ -2,8 +2,19 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 
 PAUSE_SECONDS = 1.0
+
+
+class Place(Enum):
+    """What became of the container whose log is read."""
+
+    WRITES = "writes"
+    ENDED = "ended"
+    GONE = "gone"
+
+
 Open = Callable[[str | None], Iterable[bytes]]
 
 
@@ -13,11 +24,11 @@ class LogStream:
     Args:
         open_log: the log's bytes from a time on (RFC 3339, taken to the second), or all of it; each line begins with its
             time. Ends when the container has ended, or when the connection breaks.
-        has_ended: whether the container has ended, so that an end of the log is its end.
+        place: whether the container writes still, has ended, or is gone with its log.
     """
 
-    def __init__(self, open_log: Open, has_ended: Callable[[], bool]) -> None:
-        self._open, self._has_ended = open_log, has_ended
+    def __init__(self, open_log: Open, place: Callable[[], Place]) -> None:
+        self._open, self._place = open_log, place
         self._lines: list[str] = []
         self._last, self._at_last = "", 0  # the newest time, and how many lines bear it
         self._closed = threading.Event()
@@ -33,23 +44,20 @@ class LogStream:
         self._closed.set()
 
     def _read(self) -> None:
-        while not self._closed.is_set():
-            was_over = self._asked()
-            try:
-                self._take(_whole_lines(self._open(self._last or None)))
-            except Exception:  # whatever broke the connection, it is tried again for as long as somebody wants the log
-                was_over = False
-            if was_over:
-                break
+        while not self._closed.is_set() and not self._read_to_its_end():
             self._closed.wait(PAUSE_SECONDS)
         self.ended.set()
 
-    def _asked(self) -> bool:
-        """Asked before the log is read: what is written in between is then not missed."""
+    def _read_to_its_end(self) -> bool:
+        """False where more may come. Where it is, is asked before it is read: what is written in between is not missed."""
+        place = Place.WRITES
         try:
-            return self._has_ended()
-        except Exception:
+            place = self._place()
+            if place is not Place.GONE:
+                self._take(_whole_lines(self._open(self._last or None)))
+        except Exception:  # whatever broke the connection, it is tried again for as long as somebody wants the log
             return False
+        return place is not Place.WRITES
 
     def _take(self, lines: Iterator[str]) -> None:
         seen, known = self._last, self._at_last
