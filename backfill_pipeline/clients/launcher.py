@@ -62,6 +62,10 @@ class Launcher(Protocol):
         """How a person looks at the Job's log."""
         ...
 
+    def close(self) -> None:
+        """Lets go of connections; the Jobs go on."""
+        ...
+
 
 def tail(lines: Sequence[str], count: int = 12) -> str:
     return "\n".join(lines[-count:])

@@ -89,6 +89,9 @@ class LocalJobs:
     def where(self, name: str) -> str:
         return str(self._jobs / name / "log")
 
+    def close(self) -> None:
+        """Nothing is held between two calls."""
+
     def _ended(self, folder: Path, sign: signal.Signals, seconds: float) -> bool:
         _signal(folder, sign)
         return _until(lambda: not _is_locked(folder), seconds)
