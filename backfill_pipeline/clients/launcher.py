@@ -46,6 +46,10 @@ class Launcher(Protocol):
 
     def status(self, name: str) -> JobStatus: ...
 
+    def resume(self, name: str) -> None:
+        """Start a pending Job whose launcher died before it could; nothing where the cluster starts it by itself."""
+        ...
+
     def log(self, name: str) -> Iterator[str]:
         """The lines written so far, from the first; an empty log is no error."""
         ...

@@ -88,7 +88,7 @@ def _looked(systems: Systems, inspection: Inspection, launched: Launched, watche
 def _look(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     watched.job = systems.launcher.status(launched.job_name)
     if watched.job.state is JobState.PENDING:
-        systems.launcher.ensure(inspection.plan.launch)
+        systems.launcher.resume(launched.job_name)
     workflow = DATASETS[inspection.attempt.dataset].workflow
     if workflow is None:
         watched.told.update(_told(systems, launched.job_name))

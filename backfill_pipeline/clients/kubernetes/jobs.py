@@ -80,6 +80,9 @@ class KubernetesJobs:
         pods = self._pods(name) if job else []
         return status_of(job, pods, self._events(name) if job and not pods else ())
 
+    def resume(self, name: str) -> None:
+        """The Job controller makes the pod, whoever made the Job."""
+
     def log(self, name: str) -> Iterator[str]:
         """What the Job's pod has written so far; all of it once the Job is over, if its pod was seen alive."""
         stream = self._streams.get(name) or self._followed(name)
