@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
+LAUNCHER ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -23,8 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
 	@touch $(STAMP)
 
-demo: setup ## Data with planted defects, a backfill through Dagster, and the proof that they are gone
-	$(BIN)/backfill demo
+demo: setup ## Data with planted defects, a backfill through Dagster, and the proof that they are gone (LAUNCHER=kubernetes)
+	$(BIN)/backfill demo --launcher $(LAUNCHER)
 
 stack: setup ## Everything in the foreground; prints the addresses
 	$(BIN)/backfill stack

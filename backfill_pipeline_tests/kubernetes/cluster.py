@@ -13,17 +13,15 @@ import yaml
 from kubernetes import client, config
 
 from backfill_pipeline.stack.kubernetes.access import CONTEXT
-from backfill_pipeline.stack.kubernetes.control_plane import PORTS, ControlPlane
+from backfill_pipeline.stack.kubernetes.control_plane import API, PORTS, ControlPlane
 from backfill_pipeline.stack.kubernetes.kubebox import kubebox
-from backfill_pipeline.stack.kubernetes.node.__main__ import READY
+from backfill_pipeline.stack.plan import IMAGE, NODE, READY
 from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stack.probes import Says
 from backfill_pipeline.stack.processes import PROJECT, Process
 from backfill_pipeline.stack.watch import Watch
 
 T = TypeVar("T")
-IMAGE = "backfill-pipeline:latest"
-NODE = "node"
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,16 @@ def cluster(folder: Path) -> Iterator[TestCluster]:
 
 
 def _node(folder: Path, plane: ControlPlane) -> Process:
-    images = folder / "images.json"
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
-    images.write_text(json.dumps({IMAGE: {"PATH": path, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}}))
     return Process(
         name=NODE,
         command=(
-            *(sys.executable, "-m", "backfill_pipeline.stack.kubernetes.node"),
-            *("--kubeconfig", str(plane.kubeconfig), "--folder", str(folder / NODE), "--images", str(images)),
+            *(sys.executable, "-m", "backfill_pipeline.stack.kubernetes.node", "--kubeconfig", str(plane.kubeconfig)),
+            *("--folder", str(folder / NODE), "--image", IMAGE, "--image-path", path),
         ),
         log=folder / "logs" / "node.log",
         ready=Says(READY),
-        after=("kube-apiserver",),
+        after=(API,),
     )
 
 

@@ -1,7 +1,6 @@
-"""`python -m backfill_pipeline.stack.kubernetes.node --kubeconfig FILE --folder FOLDER --images FILE [--name NAME]`."""
+"""`python -m backfill_pipeline.stack.kubernetes.node --kubeconfig FILE --folder FOLDER --image NAME --image-path PATH`."""
 
 import argparse
-import json
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
@@ -26,8 +25,8 @@ def main() -> None:
     given = _arguments()
     config.load_kube_config(str(given.kubeconfig))
     given.folder.mkdir(parents=True, exist_ok=True)
-    images = json.loads(given.images.read_text())
-    node = Node(Site(given.name, given.folder.resolve(), images))
+    image = {"PATH": given.image_path, "PYTHONUNBUFFERED": "1"}
+    node = Node(Site(given.name, given.folder.resolve(), {given.image: image}))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         node.register(*_certificate(given.folder, given.name))
@@ -41,7 +40,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="node", description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="keeps the pods' logs")
-    parser.add_argument("--images", type=Path, required=True, help="JSON: image -> what it sets as env")
+    parser.add_argument("--image", required=True, help="the only one that can be pulled")
+    parser.add_argument("--image-path", required=True, help="the PATH that it sets")
     parser.add_argument("--name", default="processes")
     return parser.parse_args()
 
