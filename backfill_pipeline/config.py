@@ -240,14 +240,20 @@ class Config(Model):
     limits: Limits = Limits()
     verification: Verification = Verification()
 
-    @model_validator(mode="after")
-    def _names_are_known_and_unique(self) -> "Config":
-        _refuse_twice([c.name for c in self.clusters], "cluster")
-        _refuse_twice(self.datasets, "dataset")
-        unknown = sorted(set(self.datasets) - set(DATASETS))
+    @field_validator("datasets")
+    @classmethod
+    def _datasets_are_known_and_unique(cls, datasets: list[str]) -> list[str]:
+        _refuse_twice(datasets, "dataset")
+        unknown = sorted(set(datasets) - set(DATASETS))
         if unknown:
             raise ValueError(f"unknown dataset {', '.join(unknown)}; expected some of {', '.join(DATASETS)}")
-        return self
+        return datasets
+
+    @field_validator("clusters")
+    @classmethod
+    def _clusters_are_unique(cls, clusters: list[Cluster]) -> list[Cluster]:
+        _refuse_twice([c.name for c in clusters], "cluster")
+        return clusters
 
     @model_validator(mode="after")
     def _windows_are_allowed(self) -> "Config":

@@ -75,7 +75,7 @@ def test_a_good_file_loads(written: Written) -> None:
         ("name: north", "name: north\n    first_day: soon", 5, "clusters[0].first_day", "valid date"),
         ("name: north", "name: north\n    clickhouse: {shards: []}", 5, "clusters[0].clickhouse.shards", "at least 1 item"),
         ("name: north", f"name: north\n    clickhouse: {TWICE}", 5, "clusters[0].clickhouse", "replica given twice: a:1;"),
-        ("limits:", "datasets: [conversation]\nlimits:", 1, "the whole file", "unknown dataset conversation; expected some of"),
+        ("limits:", "datasets: [conversation]\nlimits:", 1, "datasets", "unknown dataset conversation; expected some of"),
         ("limits:", "1: x\nlimits:", 1, "[1]", "Keys should be strings"),
         ("limits:", "datasets: []\nlimits:", 1, "datasets", "at least 1 item"),
         ("limits:", "verification: {cron: every day}\nlimits:", 1, "verification.cron", "should match pattern"),

@@ -46,6 +46,11 @@ class Target:
     version: str = "update_time"
     moves: bool = False
 
+    @property
+    def named_by(self) -> str:
+        """The id column, after customer and profile, by which people find the row: its own, or of what it hangs on."""
+        return self.ids[2]
+
 
 class Check(StrEnum):
     """What is asked of a dataset's days; each is an asset check of its own."""
@@ -245,3 +250,8 @@ LABELS = Dataset(
 )
 
 DATASETS: Mapping[str, Dataset] = {d.name: d for d in (CONVERSATIONS, PROCESS_SCORECARDS, LABELS)}
+
+
+def sharing(dataset: Dataset, target: Target) -> tuple[Dataset, ...]:
+    """The other datasets whose rows lie in the same table."""
+    return tuple(d for d in DATASETS.values() if d is not dataset and target.table in {t.table for t in d.targets})

@@ -59,7 +59,7 @@ def build_delete(
 
     Args:
         above: takes rows with a version above this too: those from the future, if a person asked for it by name.
-        strays: ids of which rows on other days go too.
+        strays: ids of which rows on these days go too, whether in the window and the dataset's own or not.
 
     Raises:
         Refused: no customer, no profile, an id of another form, or more days than allowed.
@@ -78,7 +78,6 @@ def build_delete(
         owner,
         f"profile_id IN ({ids})",
         *_places(target, window, strays),
-        target.only,
         _versions(target.version, needle, above),
     ]
     return Delete(_identifier(target.table), " AND ".join(parts), needle, owner)
@@ -86,13 +85,16 @@ def build_delete(
 
 def _places(target: Target, window: Window, strays: Sequence[Stray]) -> tuple[str, ...]:
     day = target.day_column
-    in_window = (f"{day} >= {moment_literal(window.start_time, 3)}", f"{day} < {moment_literal(window.end_time, 3)}")
+    own = (
+        f"{day} >= {moment_literal(window.start_time, 3)}",
+        f"{day} < {moment_literal(window.end_time, 3)}",
+        target.only,
+    )
     if not strays:
-        return in_window
-    # The last of the ids is the row's own: customer and profile stand before it.
-    row = f"(profile_id, {target.ids[-1]}, toString(toDate({day}, 'UTC')))"
+        return own
+    row = f"(profile_id, {target.named_by}, toString(toDate({day}, 'UTC')))"
     places = ", ".join(f"({text_literal(s.profile)}, {text_literal(s.id)}, '{d}')" for s in strays for d in s.days)
-    return (f"(({' AND '.join(in_window)}) OR {row} IN ({places}))",)
+    return (f"(({' AND '.join(own)}) OR {row} IN ({places}))",)
 
 
 def _versions(column: str, needle: str, above: datetime | None) -> str:

@@ -1,8 +1,8 @@
-"""Rows that a window leaves wrong on other days: those of its ids, written when the id was still of another day.
+"""Rows of a window's ids that its own delete would leave wrong: written when the id was of another day or dataset.
 
 A delete of the window alone leaves them, and where it takes the newest version of an id away it even uncovers an older
-one (trap D7). Taken are the rows of every id that either side has in the window, on all days but the one on which the
-source puts it: a right row of another day is not written again by this window, and must not be lost to it.
+one (trap D7). Taken are the rows of the window's ids, but for those that are right by the source: the window does not
+write them again, and must not lose them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _PER_DAY = 24  # of punctuation and the day itself
 
 @dataclass(frozen=True)
 class Stray:
-    """An id of the window, and the days outside it on which the target holds rows of it that are wrong there."""
+    """An id of the window, and the days on which the target holds rows of it that are wrong there."""
 
     profile: str
     id: str
@@ -33,6 +33,7 @@ def too_many(table: str, strays: Sequence[Stray]) -> str | None:
         return None
     days = sorted({d for s in strays for d in s.days})
     return (
-        f"{table}: {len(strays):,} ids of the window also have rows on {len(days)} other days, from {days[0]} to "
-        f"{days[-1]}, too many for one delete: reindex those days first, or take fewer days at once"
+        f"{table}: {len(strays):,} ids of the window also have rows on other days, or of a dataset that shares the table, "
+        f"on {len(days)} days from {days[0]} to {days[-1]}, too many for one delete: reindex those first, or take fewer days "
+        "at once"
     )

@@ -104,20 +104,26 @@ def _runs(days: list[date]) -> Iterator[Window]:
 
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|µs|ns))+")
+_PART = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|ns)"
+_DURATION = re.compile(f"(?:{_PART})+")
+SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=3660)
+YEARS = range(1900, 2301)  # what both engines hold; the last is only ever an exclusive end
 
 
 def parse_duration(text: str) -> timedelta:
     """A duration as Go writes it: `24h`, `1h30m`, `90m`, `1.5h`.
 
     Raises:
-        Refused: it is none, or not longer than nothing.
+        Refused: it is none, or not between `SHORTEST` and `LONGEST`.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)", text) if _DURATION.fullmatch(text) else []
+    parts = re.findall(_PART, text) if _DURATION.fullmatch(text) else []
     seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if seconds <= 0:
+    if not SHORTEST.total_seconds() <= seconds <= LONGEST.total_seconds():
         raise Refused(
-            "Not a duration", where=repr(text), why="expected such as 24h, 90m or 1h30m", next_step="correct it"
+            "Not a duration",
+            where=repr(text[:80]),
+            why="expected such as 24h, 90m or 1h30m, from a second to ten years",
+            next_step="correct it",
         )
     return timedelta(seconds=seconds)
 
@@ -145,7 +151,7 @@ def parse_rfc3339(text: str) -> datetime:
     """An aware UTC time from RFC 3339 text.
 
     Raises:
-        Refused: the text is no RFC 3339 time or has no zone.
+        Refused: the text is no RFC 3339 time, has no zone, or is of a year that the engines can't hold.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -154,6 +160,8 @@ def parse_rfc3339(text: str) -> datetime:
         raise _not_rfc3339(text, str(error)) from None
     if moment.tzinfo is None or "T" not in text.upper():
         raise _not_rfc3339(text, "date, time and zone are all needed")
+    if utc.year not in YEARS:
+        raise _not_rfc3339(text, f"its year is not one of {YEARS[0]} to {YEARS[-1]}")
     return utc
 
 

@@ -1,4 +1,5 @@
-"""Ids that have more than one row: after FINAL, across days, partitions and shards, over the customer's whole span.
+"""Ids that have more than one row: after FINAL, across days, partitions, shards and the datasets of a shared table, over the
+customer's whole span.
 
 A ReplacingMergeTree never collapses rows whose sort key differs (trap L7), and no shard sees another's rows. Inside a
 shard the engine groups; between shards 64-bit hashes of the ids are compared, in buckets so that memory stays flat.
@@ -23,11 +24,11 @@ DETAIL_HASHES = 5_000  # ids looked up by one query
 
 _INSIDE_SHARD = """
 SELECT day, count(), groupUniqArrayArray(days), groupArray({sample})(id) FROM (
-    SELECT {id} AS id, groupUniqArray(toDate({day}, 'UTC')) AS days
+    SELECT {id} AS id, groupUniqArray(toDate({day}, 'UTC')) AS days, groupUniqArrayIf(toDate({day}, 'UTC'), {only}) AS own
     FROM {table} FINAL
     WHERE {span} AND ({ids}) IN (SELECT {ids} FROM {table} WHERE {scope})
     GROUP BY {ids} HAVING count() > 1
-) ARRAY JOIN days AS day
+) ARRAY JOIN own AS day
 WHERE day >= toDate({{start:DateTime64(3,'UTC')}}, 'UTC') AND day < toDate({{end:DateTime64(3,'UTC')}}, 'UTC')
 GROUP BY day
 """
@@ -37,7 +38,7 @@ SELECT DISTINCT cityHash64({ids}) AS h FROM {table} FINAL
 WHERE {span} AND cityHash64({ids}) % {{buckets:UInt64}} = {{bucket:UInt64}}
 """
 _DETAILS = """
-SELECT DISTINCT {id}, toDate({day}, 'UTC') FROM {table} FINAL
+SELECT DISTINCT {id}, toDate({day}, 'UTC'), {only} FROM {table} FINAL
 WHERE {span} AND cityHash64({ids}) IN {{hashes:Array(UInt64)}}
 """
 
@@ -67,12 +68,14 @@ def _across_shards(
     clickhouse: ClickHouse, target: Target, values: Mapping[str, Any], window: Window
 ) -> Iterator[Doubled]:
     places: dict[str, set[date]] = defaultdict(set)
+    own: dict[date, set[str]] = defaultdict(set)
     for hashes in _shared_hashes(clickhouse, target, values):
         for shard in clickhouse.shards:
-            for name, day in shard.query(_filled(_DETAILS, target), {**values, "hashes": hashes}):
+            for name, day, is_own in shard.query(_filled(_DETAILS, target), {**values, "hashes": hashes}):
                 places[name].add(day)
+                own[day] |= {name} if is_own else set()
     for day in window.days:
-        ids = sorted(i for i, days in places.items() if day in days)
+        ids = sorted(own[day])
         if ids:
             also = tuple(sorted(set().union(*(places[i] for i in ids))))
             yield Doubled(day, target.table, len(ids), len(ids), also, tuple(ids[:SAMPLE]))
@@ -100,7 +103,8 @@ def _filled(sql: str, target: Target) -> str:
         day=target.day_column,
         ids=", ".join(target.ids),
         id=f"arrayStringConcat([{', '.join(i for i in target.ids if i != 'customer_id')}], '/')",
-        span=SCOPE + target.only,
+        span=f"{SCOPE}1",
+        only=target.only,
         scope=window_scope(target),
         sample=SAMPLE,
     )

@@ -1,4 +1,5 @@
-"""Rows that belong to no day on which they lie: of ids that either side has in a window, on days outside it.
+"""Rows that belong to no day on which they lie: of ids that either side has in a window, on days outside it; and rows of
+another dataset in the same table that the window's own rows hide.
 
 Compared are 64-bit hashes of the ids, which both engines compute alike: those of one window are held as numbers, the
 target's others come in buckets, so that memory does not grow with the customer's whole span.
@@ -11,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from backfill_pipeline.domain.datasets import Content, Dataset, Target
+from backfill_pipeline.domain.datasets import Content, Dataset, Target, sharing
 from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stores.clickhouse import ClickHouse, ShardStore
@@ -40,6 +41,11 @@ _DETAILS = """
 SELECT DISTINCT profile_id, {id}, toDate({day}, 'UTC') FROM {table}
 WHERE {outside} AND {hash} IN {{hashes:Array(Int64)}}
 """
+# Both lie under one sort key, so FINAL shows the newer one alone; and a delete asks for all versions, not for that.
+_HIDDEN = """
+SELECT profile_id, {id}, toDate({day}, 'UTC') AS d FROM {table} WHERE {scope}{window}
+GROUP BY 1, 2, 3 HAVING countIf({only}) > 0 AND countIf(NOT ({only})) > 0
+"""
 
 
 def strays(
@@ -50,7 +56,7 @@ def strays(
     profiles: Sequence[str],
     window: Window,
 ) -> Mapping[str, tuple[Stray, ...]]:
-    """Per target table whose rows may move, its strays.
+    """Per target table whose rows may move or that other datasets share, its strays.
 
     Raises:
         PipelineError: a side could not be asked; there is no partial answer.
@@ -60,7 +66,11 @@ def strays(
     for target in (t for t in dataset.targets if t.moves):
         wanted = np.union1d(_of_source(postgres, dataset, target, where), _inside(clickhouse, target, there))
         places = _places(clickhouse, target, wanted, there)
-        found[target.table] = _strays(places, _homes(postgres, dataset, target, where, places))
+        found[target.table] = _strays(places, _homes(postgres, [dataset], target, where, places))
+    for target, others in ((t, sharing(dataset, t)) for t in dataset.targets):
+        if others:
+            places = _hidden(clickhouse, target, there)
+            found[target.table] = _strays(places, _homes(postgres, others, target, where, places))
     return found
 
 
@@ -76,15 +86,33 @@ def _of_source(postgres: Postgres, dataset: Dataset, target: Target, values: Map
         return np.fromiter((row[0] for row in cursor), np.int64)
 
 
-def _homes(postgres: Postgres, dataset: Dataset, target: Target, values: Mapping[str, Any], places: Places) -> Places:
-    """The day on which the source has each of these ids now."""
-    if not places:
-        return {}
-    rows = statement(f"{dataset.name}_{target.table}")
-    sql = _HOMES.format(id=target.ids[-1], day=target.day_column, rows=rows).encode()
+def _homes(
+    postgres: Postgres, datasets: Sequence[Dataset], target: Target, values: Mapping[str, Any], places: Places
+) -> Places:
+    """The days on which the source has each of these ids now, as one of these datasets."""
+    homes: dict[tuple[str, str], set[date]] = defaultdict(set)
     asked = {**values, **ALL_TIME, "ids": [name for _, name in places]}
-    with postgres.snapshot() as connection:
-        return {(profile, name): {day} for profile, name, day in connection.execute(sql, asked)}
+    for dataset in datasets if places else ():
+        sql = _HOMES.format(id=target.named_by, day=target.day_column, rows=statement(_file_of(dataset, target)))
+        with postgres.snapshot() as connection:
+            for profile, name, day in connection.execute(sql.encode(), asked):
+                homes[profile, name].add(day)
+    return homes
+
+
+def _file_of(dataset: Dataset, target: Target) -> str:
+    """Of the rows that `target`'s are named by: a scorecard without scores has its day too."""
+    holder = next(t for t in dataset.targets if t.ids[-1] == target.named_by)
+    return f"{dataset.name}_{holder.table}"
+
+
+def _hidden(clickhouse: ClickHouse, target: Target, values: Mapping[str, Any]) -> Places:
+    """The window's ids of which a shard also holds rows of another dataset, on the same day."""
+    places: dict[tuple[str, str], set[date]] = defaultdict(set)
+    for shard in clickhouse.shards:
+        for profile, name, day in shard.query(_filled(_HIDDEN, target), values):
+            places[profile, name].add(day)
+    return places
 
 
 def _inside(clickhouse: ClickHouse, target: Target, values: Mapping[str, Any]) -> Hashes:
@@ -118,11 +146,14 @@ def _hashes(shard: ShardStore, sql: str, values: Mapping[str, Any]) -> Hashes:
 def _filled(sql: str, target: Target) -> str:
     return sql.format(
         table=target.table,
-        id=target.ids[-1],
+        id=target.named_by,
         day=target.day_column,
         hash=clickhouse_fingerprint(_ids(target)),
         inside=window_scope(target),
         outside=f"{SCOPE}{target.only} AND NOT ({in_window(target)})",
+        scope=SCOPE,
+        window=in_window(target),
+        only=target.only,
     )
 
 

@@ -291,7 +291,7 @@ def test_a_conversation_that_the_label_job_would_not_find_refuses_the_window_by_
 def test_more_strays_than_one_statement_can_name_refuse_the_window() -> None:
     strays = [Stray(PROFILE, "c" * 1000, (FIRST,))] * 200
     (reason,) = refusals(signals(strays={"conversation": strays}), LIMITS)
-    assert "reindex those days first" in reason
+    assert "reindex those first" in reason
 
 
 def test_a_day_of_doubled_rows_is_not_taken_for_a_source_that_shrank() -> None:

@@ -118,8 +118,8 @@ def test_rows_of_the_windows_ids_go_wherever_they_lie_in_the_one_statement_of_th
     assert delete.text == (
         "DELETE FROM conversation_with_labels WHERE customer_id = 'acme' AND profile_id IN ('retail', 'support')"
         " AND ((conversation_end_time >= toDateTime64('2026-01-01 00:00:00.000', 3, 'UTC')"
-        " AND conversation_end_time < toDateTime64('2026-01-04 00:00:00.000', 3, 'UTC'))"
+        " AND conversation_end_time < toDateTime64('2026-01-04 00:00:00.000', 3, 'UTC') AND 1)"
         " OR (profile_id, conversation_id, toString(toDate(conversation_end_time, 'UTC')))"
         " IN (('default', 'o\\'hara\\\\\\'; --🙂', '2026-01-09')))"
-        " AND 1 AND update_time < toDateTime64('2026-02-01 10:00:00.123456', 6, 'UTC')"
+        " AND update_time < toDateTime64('2026-02-01 10:00:00.123456', 6, 'UTC')"
     )

@@ -11,4 +11,4 @@ def test_a_statement_that_no_server_would_parse_is_refused_with_the_days_to_do_f
     reason = too_many("conversation_with_labels", [*few, few[0]])
     assert reason
     assert "751 ids" in reason
-    assert "2 other days, from 2026-01-09 to 2026-01-12" in reason
+    assert "on 2 days from 2026-01-09 to 2026-01-12" in reason

@@ -40,8 +40,22 @@ def copy(target: ClickHouse) -> ClickHouse:
 def test_a_right_copy_is_accused_of_nothing_though_it_holds_older_versions(copy: ClickHouse) -> None:
     put(copy.shards[0], conversation_id="c01", customer_id="acme-east", day=2)
     put(copy.shards[0], conversation_id="c01", profile_id="support", day=2)
-    put(copy.shards[0], "scorecard", scorecard_id="s-c01", conversation_id="", day=9)
+    put(copy.shards[0], "scorecard", scorecard_id="process only", conversation_id="", day=1)
+    put(copy.shards[1], "scorecard", scorecard_id="process only", conversation_id="", day=2)
     assert found(copy) == []
+
+
+@pytest.mark.parametrize("shard", [0, 1])
+def test_l7_a_second_row_of_the_dataset_that_shares_the_table_is_found_too(copy: ClickHouse, shard: int) -> None:
+    """A scorecard that lost its conversation: dashboards read it twice, whichever dataset its rows are of."""
+    put(copy.shards[shard], "scorecard", scorecard_id="s-c01", conversation_id="", day=9)
+    put(copy.shards[shard], "scorecard", scorecard_id="s-c02", conversation_id="", day=3)
+    days = {d.day: (d.ids, d.also_on, d.sample) for d in found(copy)}
+    second, third = date(2026, 1, 2), date(2026, 1, 3)
+    assert days == {
+        FIRST: (1, (FIRST, date(2026, 1, 9)), ("default/s-c01",)),
+        second: (1, (second, third), ("default/s-c02",)),
+    }
 
 
 @pytest.mark.parametrize(

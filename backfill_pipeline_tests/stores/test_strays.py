@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backfill_pipeline.domain.datasets import LABELS
+from backfill_pipeline.domain.datasets import CONVERSATIONS, LABELS, PROCESS_SCORECARDS
 from backfill_pipeline.domain.deletes import build_delete, text_literal
 from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.stores import mutations
@@ -118,6 +118,46 @@ def test_l7_the_delete_takes_the_strays_and_leaves_every_other_row_of_other_days
         "other c1",
     ]
     assert left(target, TABLE, "agent_user_id") == ["", "", "right"]
+
+
+def scored(source: Postgres, card: str, conversation: str, day: int) -> None:
+    """A scorecard in the source; it hangs on a conversation of that day, or on none."""
+    at = datetime(2026, 1, day, 12, tzinfo=UTC)
+    with source.connection() as connection:
+        connection.execute(
+            "INSERT INTO director.scorecard_template_revisions VALUES ('coaching', 1, 2, 'c') ON CONFLICT DO NOTHING"
+        )
+        connection.execute(
+            "INSERT INTO director.scorecards (customer_id, profile_id, scorecard_id, conversation_id, template_id, "
+            "template_revision, scorecard_time) VALUES ('acme', 'default', %s, %s, 'coaching', 1, %s)",
+            (card, conversation, at),
+        )
+
+
+def test_d7_a_row_of_the_dataset_that_shares_the_table_is_a_stray_where_ours_hides_it_and_it_is_wrong(
+    source: Postgres, target: ClickHouse
+) -> None:
+    """Both lie under one sort key. The delete takes ours away, and what it hid is read again."""
+    ended(source, "c-right", 5)
+    ended(source, "c-moved", 9)
+    scored(source, "right", "c-right", 5)
+    scored(source, "moved", "c-moved", 9)
+    scored(source, "ours now", "", 5)
+    shard = target.shards[1]
+    for table in ("scorecard", "score"):
+        shard.client().command(f"SYSTEM STOP MERGES {table}")  # one would throw the older of both away
+    for card in ("right", "moved", "ours now", "gone"):
+        for conversation in ("", f"c-{card}"):
+            put(shard, "scorecard", scorecard_id=card, conversation_id=conversation, day=5)
+            put(shard, "score", scorecard_id=card, criterion_id="k", conversation_id=conversation, day=5)
+    put(target.shards[0], "scorecard", scorecard_id="theirs alone", conversation_id="c", day=5)
+    at = (date(2026, 1, 5),)
+    hidden = tuple(Stray("default", card, at) for card in ("gone", "moved", "ours now"))
+    found = strays(source, target, PROCESS_SCORECARDS, "acme", ["default"], DAYS)
+    assert found == {"scorecard": hidden, "score": hidden}
+    theirs = tuple(Stray("default", card, at) for card in ("gone", "moved", "right"))
+    found = strays(source, target, CONVERSATIONS, "acme", ["default"], DAYS)
+    assert found == {"scorecard": theirs, "score": theirs}, "by the source no process scorecard but `ours now`"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from backfill_pipeline.config import Limits
-from backfill_pipeline.domain.datasets import CONVERSATIONS, Content, Target
+from backfill_pipeline.domain.datasets import CONVERSATIONS, LABELS, Content, Target
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.verdicts import Sums, Verdict, judge_days, together
 from backfill_pipeline.steps.inspect import columns_of
@@ -32,6 +32,7 @@ from backfill_pipeline_tests.stores.claims import window
 from backfill_pipeline_tests.worker import loads, people
 
 DAYS = window(1, 4)
+TABLES = (*CONVERSATIONS.targets, LABELS.main)
 WHO = (CONVERSATIONS, "acme", ["default"], DAYS)
 LONG = "0123456789abcdé" * 6_400
 TEXTS = [
@@ -55,29 +56,35 @@ MOMENTS = [EPOCH, EPOCH - timedelta(microseconds=1), datetime(2026, 1, 1, 23, 59
 SAMPLES: Mapping[Content, list[Any]] = {
     Content.TEXT: TEXTS, Content.FLOAT: FLOATS, Content.INTEGER: [0, -1, 2**31 - 1, -(2**31)],
     Content.FLAG: [True, False], Content.MOMENT: MOMENTS,
+    Content.TEXTS: [[], [""], ["", ""], ["a", "b"], ["ab"], ["a\x1eb"], ["a\x1f1:b"], ["b", "a"], TEXTS],
 }  # fmt: skip
 ARROW = {
     Content.TEXT: pa.string(), Content.FLOAT: pa.float64(), Content.INTEGER: pa.int32(), Content.FLAG: pa.bool_(),
-    Content.MOMENT: pa.timestamp("us", "UTC"),
+    Content.MOMENT: pa.timestamp("us", "UTC"), Content.TEXTS: pa.list_(pa.string()),
 }  # fmt: skip
 PG = {
     Content.TEXT: "text", Content.FLOAT: "float8", Content.INTEGER: "int", Content.FLAG: "bool",
-    Content.MOMENT: "timestamptz",
+    Content.MOMENT: "timestamptz", Content.TEXTS: "text[]",
 }  # fmt: skip
 CH = {
     Content.TEXT: "String", Content.FLOAT: "Float64", Content.INTEGER: "Int32", Content.FLAG: "Bool",
-    Content.MOMENT: "DateTime64(3, 'UTC')",
+    Content.MOMENT: "DateTime64(3, 'UTC')", Content.TEXTS: "Array(String)",
 }  # fmt: skip
 
 
 def random_rows(target: Target, seed: int, count: int = 40) -> list[dict[str, Any]]:
     """Every sample stands in some row; a third of the values is NULL."""
     rng, kinds = random.Random(seed), kinds_of(target)
-    rows = [{n: None if rng.random() < 0.3 else rng.choice(SAMPLES[k]) for n, k in kinds.items()} for _ in range(count)]
+    rows = [{n: None if may_be_null(k) and rng.random() < 0.3 else rng.choice(SAMPLES[k]) for n, k in kinds.items()}
+            for _ in range(count)]  # fmt: skip
     for name, kind in kinds.items():
         for row, value in zip(rows, SAMPLES[kind], strict=False):
             row[name] = value
     return rows
+
+
+def may_be_null(kind: Content) -> bool:
+    return kind is not Content.TEXTS  # an array is never NULL in ClickHouse
 
 
 def kinds_of(target: Target) -> dict[str, Content]:
@@ -100,7 +107,7 @@ def by_postgres(postgres: Postgres, target: Target, rows: list[dict[str, Any]]) 
 
 def by_clickhouse(clickhouse: ClickHouse, target: Target, rows: list[dict[str, Any]]) -> list[int]:
     kinds, shard = kinds_of(target), clickhouse.shards[0]
-    columns = ", ".join(f"{n} Nullable({CH[k]})" for n, k in kinds.items())
+    columns = ", ".join(f"{n} {f'Nullable({CH[k]})' if may_be_null(k) else CH[k]}" for n, k in kinds.items())
     shard.client().command("DROP TABLE IF EXISTS r SYNC")
     shard.client().command(f"CREATE TABLE r (i Int32, {columns}) ENGINE = MergeTree ORDER BY i")
     arrays = {n: pa.array([floored(row[n]) for row in rows], ARROW[k]) for n, k in kinds.items()}
@@ -116,7 +123,7 @@ def floored(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("target_table", CONVERSATIONS.targets, ids=lambda t: t.table)
+@pytest.mark.parametrize("target_table", TABLES, ids=lambda t: t.table)
 def test_equal_rows_would_be_called_different_if_the_engines_wrote_a_value_differently(
     source: Postgres, target: ClickHouse, target_table: Target, seed: int
 ) -> None:
@@ -126,9 +133,11 @@ def test_equal_rows_would_be_called_different_if_the_engines_wrote_a_value_diffe
 
 def changed(value: Any, kind: Content) -> Iterator[Any]:
     """Values near by that must not be taken for this one."""
-    if value is not None:
+    if value is not None and may_be_null(kind):
         yield None
-    if kind is Content.TEXT:
+    if kind is Content.TEXTS:
+        yield from ([*value, ""], ["\x1e".join(value)], [*value, *value][1:])
+    elif kind is Content.TEXT:
         yield "" if value is None else f"{value} "
     elif kind is Content.FLOAT and value is not None:
         bits = struct.unpack("<q", struct.pack("<d", value))[0]
@@ -139,7 +148,7 @@ def changed(value: Any, kind: Content) -> Iterator[Any]:
         yield not value if kind is Content.FLAG else value ^ 1
 
 
-@pytest.mark.parametrize("target_table", CONVERSATIONS.targets, ids=lambda t: t.table)
+@pytest.mark.parametrize("target_table", TABLES, ids=lambda t: t.table)
 def test_a_row_with_one_changed_value_is_never_called_equal(
     source: Postgres, target: ClickHouse, target_table: Target
 ) -> None:
@@ -166,9 +175,10 @@ def test_values_that_move_into_the_next_column_do_not_give_the_same_fingerprint(
 ) -> None:
     table = CONVERSATIONS.main
     empty = dict.fromkeys(kinds_of(table))
-    rows = [{**empty, "customer_id": "avb", "profile_id": "c"}, {**empty, "customer_id": "a", "profile_id": "bvc"},
-            {**empty, "customer_id": "", "profile_id": None}, {**empty, "customer_id": None, "profile_id": ""}]  # fmt: skip
-    assert len(set(by_postgres(source, table, rows))) == 4
+    pairs = [("avb", "c"), ("a", "bvc"), ("", None), (None, ""), ("a\x1fvb", "c"), ("a", "b\x1fvc"),
+             ("a\x1fv1:b", "c"), ("a", "b\x1fv1:c")]  # fmt: skip
+    rows = [{**empty, "customer_id": first, "profile_id": second} for first, second in pairs]
+    assert len(set(by_postgres(source, table, rows))) == len(pairs)
 
 
 def sums(source: Postgres, target: ClickHouse) -> tuple[Sums, Sums]:

@@ -79,6 +79,7 @@ class Past:
             self.change_scorecard,
             self.move_process_scorecard,
             self.turn_into_appeal,
+            self.change_class,
             self.remove_scorecard,
             self.change_score,
         )
@@ -141,6 +142,19 @@ class Past:
 
     def turn_into_appeal(self, connection: "Connection[Any]") -> None:
         self._change_card(connection, "scorecard_type = %s", self.chance.choice((None, 1, 3)))
+
+    def change_class(self, connection: "Connection[Any]") -> None:
+        """A scorecard loses its conversation, or gets one: its rows are now of the other dataset in the same tables."""
+        chat = self._one(connection, "app.chats", "chat_id")
+        found = connection.execute(
+            "SELECT profile_id, conversation_id FROM app.chats WHERE chat_id = %s", [chat]
+        ).fetchone()
+        profile, conversation = found or (self._profile(), "")
+        if self.chance.random() < 0.5:
+            self._change_card(connection, "conversation_id = '', template_id = 'coaching'")
+        else:
+            card = "conversation_id = %s, profile_id = %s, template_id = 'quality'"
+            self._change_card(connection, card, conversation, profile)
 
     def remove_scorecard(self, connection: "Connection[Any]") -> None:
         card = self._one(connection, "director.scorecards", "scorecard_id")

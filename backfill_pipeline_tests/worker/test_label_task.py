@@ -125,6 +125,21 @@ def test_every_profile_of_the_one_customer_is_labelled_in_batches(
     assert (lines[-1].done, lines[-1].total) == (12, 12)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (BATCH, "99999999999999h"),
+        (BATCH, "9" * 400 + "h"),
+        (BATCH, "1us"),
+        (BATCH, "1d"),
+        (END, "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_value_that_nobody_can_hold_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(Refused, match=name):
+        label_order_from({name: value}, NOW)
+
+
 def test_what_is_switched_off_does_nothing_and_says_so(
     config: Path, source: PostgresAddress, target: ClickHouse
 ) -> None:

@@ -26,7 +26,7 @@ def test_the_target_equals_the_source_row_by_row_after_any_history(
 ) -> None:
     targets.create(target, targets.NEWER)
     for n in range(histories):
-        lived(Past(source, target, random.Random(f"{seed} {n}")))
+        lived(Past(source, target, random.Random(f"{seed} {n}")), n, histories)
 
 
 @some_and_many
@@ -36,10 +36,10 @@ def test_on_two_shards_too_and_with_the_older_form_of_the_labels(
 ) -> None:
     targets.create(two_shards, targets.OLDER)
     for n in range(histories):
-        lived(Past(source, two_shards, random.Random(f"two {seed} {n}")))
+        lived(Past(source, two_shards, random.Random(f"two {seed} {n}")), n, histories)
 
 
-def lived(past: Past) -> None:
+def lived(past: Past, number: int, histories: int) -> None:
     """Changes and windows in turn, and then every window of every dataset."""
     past.begin()
     for _ in range(past.chance.randint(2, 5)):
@@ -51,6 +51,8 @@ def lived(past: Past) -> None:
     found = differences(dsn(past.source), shards(past), CUSTOMER, SPAN.start, SPAN.end, process=True, labels=True)
     assert not found, f"{found}\nafter {', '.join(past.told)}"
     assert found.expected > 0
+    changes = len([t for t in past.told if not t.startswith("reindex")])
+    print(f"history {number + 1} of {histories}: {changes} changes, {len(past.told) - changes} windows", flush=True)
 
 
 def shards(past: Past) -> list[tuple[str, int]]:

@@ -176,6 +176,23 @@ def test_nothing_is_started_on_bad_input_and_it_is_named(config: Path, env: dict
     assert "Next:" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS", "99999999999"),  # Temporal refused it again and again, for ever
+        ("REINDEX_PROCESS_SCORECARDS_BATCH_SIZE", "9" * 5000),
+        ("REINDEX_PROCESS_SCORECARDS_BATCH_SIZE", "٣"),
+        ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "99999999999h"),
+        ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "1ns"),  # rounded to nothing, which meant the default
+        ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "٣h"),
+        ("REINDEX_END_TIME", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_value_that_nobody_can_hold_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(Refused, match=name):
+        task.order_from({name: value}, NOW)
+
+
 def test_d11_an_empty_list_of_customers_does_not_mean_all_of_them() -> None:
     with pytest.raises(Refused, match="RUN_ONLY_FOR_CUSTOMER_IDS"):
         task.order_from({"RUN_ONLY_FOR_CUSTOMER_IDS": "acme,"}, NOW)

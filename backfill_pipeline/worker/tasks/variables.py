@@ -6,6 +6,7 @@ from typing import TypeVar
 from backfill_pipeline.domain.errors import Refused
 
 T = TypeVar("T")
+MOST = 2**31 - 1  # what Temporal and other workers hold in 32 bits
 
 
 def read(env: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T | None:
@@ -23,20 +24,26 @@ def read(env: Mapping[str, str], name: str, parse: Callable[[str], T]) -> T | No
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on.
+    """A whole number from 1 to `MOST`.
 
     Raises:
         Refused: it is none.
     """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise Refused("Not a number", where=repr(text), why="expected a whole number from 1 on", next_step="correct it")
+    is_short = text.isascii() and text.isdigit() and len(text) <= len(str(MOST))
+    if not is_short or not 1 <= int(text) <= MOST:
+        raise Refused(
+            "Not a number",
+            where=repr(text[:80]),
+            why=f"expected a whole number from 1 to {MOST}",
+            next_step="correct it",
+        )
     return int(text)
 
 
 def refused(variable: str, value: str, why: str) -> Refused:
     return Refused(
         f"{variable} can't be used",
-        where=f"environment, {variable}={value!r}",
+        where=f"environment, {variable}={value[:80]!r}",
         why=why,
         next_step=f"correct {variable}; nothing was started",
     )

@@ -8,7 +8,7 @@ SELECT cards.day, cards.template_id, r.type AS template_type,
                THEN 'scorecard of a conversation without a usable started_at'
            WHEN cards.conversation_id <> '' THEN 'conversations'
            WHEN r.type IS NULL THEN 'scorecard without a template revision and without a conversation'
-           WHEN r.type <> 2 THEN 'scorecard of type 1 without a conversation'
+           WHEN r.type <> 2 THEN 'scorecard of type ' || r.type || ' without a conversation'
            WHEN cards.day IS NULL THEN 'process scorecard without a usable time'
            ELSE 'process_scorecards'
        END AS belongs,

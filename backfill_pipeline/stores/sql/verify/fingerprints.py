@@ -1,6 +1,7 @@
 """A row's 64-bit fingerprint, computed alike by PostgreSQL and ClickHouse: first half of the MD5 of its values' text.
 
-Every value becomes `v<text>` or `n` for NULL, joined by the unit separator: '' and NULL and shifted values then differ.
+Every value becomes `v<text>` or `n` for NULL, joined by the unit separator; text goes in after its length in bytes, as does
+each text of an array. '' and NULL, [] and [''], and values shifted to the next column then differ, whatever they hold.
 Floats go in by their IEEE bits: the engines print 1e-07 and 1e-7. Source: data-path-facts.md, "Portable hash".
 """
 
@@ -9,20 +10,23 @@ from collections.abc import Mapping
 from backfill_pipeline.domain.datasets import Content, Target
 
 _POSTGRES: Mapping[Content, str] = {
-    Content.TEXT: "{0}",
+    Content.TEXT: "octet_length({0}) || ':' || {0}",
     Content.INTEGER: "{0}::text",
     Content.FLOAT: "encode(float8send({0}), 'hex')",
     Content.MOMENT: "floor(extract(epoch FROM {0}) * 1000)::bigint::text",
     Content.FLAG: "({0})::int::text",
-    Content.TEXTS: "array_to_string({0}, chr(30))",
+    Content.TEXTS: (
+        "(SELECT coalesce(string_agg(octet_length(t) || ':' || t, '' ORDER BY n), '') "
+        "FROM unnest({0}) WITH ORDINALITY AS u (t, n))"
+    ),
 }
 _CLICKHOUSE: Mapping[Content, str] = {
-    Content.TEXT: "{0}",
+    Content.TEXT: "concat(toString(length({0})), ':', {0})",
     Content.INTEGER: "toString({0})",
     Content.FLOAT: "lower(hex(reverse(reinterpretAsFixedString(assumeNotNull({0})))))",
     Content.MOMENT: "toString(toUnixTimestamp64Milli(toDateTime64(assumeNotNull({0}), 3, 'UTC')))",
     Content.FLAG: "toString(toUInt8(assumeNotNull({0})))",
-    Content.TEXTS: "arrayStringConcat({0}, char(30))",
+    Content.TEXTS: "arrayStringConcat(arrayMap(t -> concat(toString(length(t)), ':', t), {0}))",
 }
 
 
