@@ -26,7 +26,9 @@ class LauncherKind(StrEnum):
     kubernetes = "kubernetes"
 
 
-Launcher = Annotated[LauncherKind, typer.Option(help="Jobs as subprocesses, or of a Kubernetes cluster that is started too.")]
+Launcher = Annotated[
+    LauncherKind, typer.Option(help="Jobs as subprocesses, or of a Kubernetes cluster that is started too.")
+]
 
 
 @config_app.command("check", epilog="Example: backfill config check config.example.yaml")

@@ -194,7 +194,9 @@ class Stack:
 
     def _embedded(self, config: Config) -> Embedded:
         shards = {c.name: c.shards for c in self._clusters}
-        return embedded(config, shards, self._parts, own_storage=bool(os.environ.get(ENV_STORAGE)), launcher=self._launcher)
+        return embedded(
+            config, shards, self._parts, own_storage=bool(os.environ.get(ENV_STORAGE)), launcher=self._launcher
+        )
 
     def _make_files(self, config: Config, parts: Embedded) -> None:
         folder, state = self._folder, self.state

@@ -99,6 +99,7 @@ class Namespace:
         tree["spec"].update(spec)
         (container,) = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
         container["command"] = list(command)
+        del container["envFrom"]  # the Secret that a task of the pipeline needs
         self.apply(tree)
 
 
