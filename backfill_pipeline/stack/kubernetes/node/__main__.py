@@ -17,6 +17,7 @@ from backfill_pipeline.stack.kubernetes.access import write_private
 from backfill_pipeline.stack.kubernetes.node.node import Node
 from backfill_pipeline.stack.kubernetes.node.pod import Site
 from backfill_pipeline.stack.ports import LOOPBACK
+from backfill_pipeline.stack.processes import PROJECT
 
 READY = "node is ready"
 
@@ -25,7 +26,7 @@ def main() -> None:
     given = _arguments()
     config.load_kube_config(str(given.kubeconfig))
     given.folder.mkdir(parents=True, exist_ok=True)
-    image = {"PATH": given.image_path, "PYTHONUNBUFFERED": "1"}
+    image = {"PATH": given.image_path, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
     node = Node(Site(given.name, given.folder.resolve(), {given.image: image}))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
