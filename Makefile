@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
+LAUNCHER ?= local
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -9,10 +10,10 @@ STAMP := $(VENV)/.installed
 # the environment is named as `source activate` would name it.
 DG = VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
 
-.PHONY: help setup demo test test-e2e test-faults test-others soak check stack stop clean screenshots bench
+.PHONY: help setup setup-kubernetes demo test test-e2e test-faults test-others test-kubernetes soak check stack stop clean screenshots bench
 
 help: ## What there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 setup: $(STAMP) ## The virtual environment and the Temporal binary (minutes, once)
 	@$(BIN)/python -m backfill_pipeline.stack.temporal
@@ -23,8 +24,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
 	@touch $(STAMP)
 
-demo: setup ## Data with planted defects, a backfill through Dagster, and the proof that they are gone
-	$(BIN)/backfill demo
+setup-kubernetes: setup ## The Kubernetes programs, built from source into ~/.cache (7 min, once)
+	@$(BIN)/python -m backfill_pipeline.stack.kubernetes.kubebox
+
+demo: setup ## Data with planted defects, a backfill through Dagster, and the proof that they are gone (LAUNCHER=kubernetes)
+	$(BIN)/backfill demo --launcher $(LAUNCHER)
 
 stack: setup ## Everything in the foreground; prints the addresses
 	$(BIN)/backfill stack
@@ -38,6 +42,7 @@ TESTS := backfill_pipeline_tests
 # With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.
 PART_E2E := $(addprefix $(TESTS)/,e2e report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
+PART_KUBERNETES := $(TESTS)/kubernetes
 # They hold databases, gigabytes in all: they stay only where a test failed.
 PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
 CLEAN := && rm -rf $$folder
@@ -52,7 +57,10 @@ test-faults:
 	$(PART) $(PART_FAULTS) $(CLEAN)
 
 test-others:
-	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS)) $(CLEAN)
+	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS) $(PART_KUBERNETES)) $(CLEAN)
+
+test-kubernetes: setup-kubernetes ## The launcher's tests, on a real API server
+	$(PART) $(PART_KUBERNETES) $(CLEAN)
 
 soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)

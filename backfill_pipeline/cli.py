@@ -1,6 +1,7 @@
 """`backfill`: thin commands, no logic of their own. Heavy imports wait until their command runs, so that help is quick."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,18 @@ app.add_typer(config_app, name="config")
 
 Folder = Annotated[Path, typer.Option(help="Where the embedded stack keeps its data, logs and addresses.")]
 LOCAL = Path(".local")
+
+
+class LauncherKind(StrEnum):
+    """Where the Jobs of the embedded stack run."""
+
+    local = "local"
+    kubernetes = "kubernetes"
+
+
+Launcher = Annotated[
+    LauncherKind, typer.Option(help="Jobs as subprocesses, or of a Kubernetes cluster that is started too.")
+]
 
 
 @config_app.command("check", epilog="Example: backfill config check config.example.yaml")
@@ -41,12 +54,13 @@ def config_check(
 def stack(
     folder: Folder = LOCAL,
     config: Annotated[Path | None, typer.Option(help="Your own addresses: what it names is not started here.")] = None,
+    launcher: Launcher = LauncherKind.local,
 ) -> None:
     """Run everything on this machine in the foreground and print the addresses; Ctrl-C ends it, state is kept."""
     from backfill_pipeline.stack.addresses import print_addresses
     from backfill_pipeline.stack.supervisor import Stack
 
-    Stack(folder, config=config).run_forever(print_addresses, lambda line: print(line, flush=True))
+    Stack(folder, config=config, launcher=launcher).run_forever(print_addresses, lambda line: print(line, flush=True))
 
 
 @app.command(epilog="Examples: backfill demo | backfill demo --size 0.2 | backfill demo --keep")
@@ -55,6 +69,7 @@ def demo(
     size: Annotated[float, typer.Option(min=0.01, help="1.0 is 150 conversations per customer and day.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same rows.")] = 7,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running, to look around in the UI.")] = False,
+    launcher: Launcher = LauncherKind.local,
 ) -> None:
     """Make data with planted defects, show them, rebuild all days through Dagster, show that they are gone.
 
@@ -64,7 +79,7 @@ def demo(
 
     from backfill_pipeline.stack.demo import Demo, run
 
-    raise typer.Exit(run(Demo(folder.resolve(), size=size, seed=seed, keep=keep), Console()))
+    raise typer.Exit(run(Demo(folder.resolve(), size=size, seed=seed, keep=keep, launcher=launcher), Console()))
 
 
 @app.command(epilog="Example: backfill stop --folder /tmp/mine")

@@ -135,11 +135,30 @@ class TemporalAddress(Model):
 
 
 class Launcher(Model):
-    """How Jobs are started: `local` runs the manifest's command as a subprocess of this machine."""
+    """How Jobs are started: `local` runs the manifest's command as a subprocess, `kubernetes` makes Jobs of a cluster."""
 
-    kind: Literal["local"] = "local"
-    manifests: Path = Path("deploy/cronjobs")
-    jobs: Path = Field(Path(".local/jobs"), description="folder of the local launcher's jobs and logs")
+    kind: Literal["local", "kubernetes"] = "local"
+    manifests: Path = Field(Path("deploy/cronjobs"), description="local: folder of the CronJobs' manifests")
+    jobs: Path = Field(Path(".local/jobs"), description="local: folder of the Jobs and their logs")
+    namespace: str = Field(
+        "cron",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="kubernetes: of the CronJobs and their Jobs",
+    )
+    context: str | None = Field(
+        None, min_length=1, description="kubernetes: of the kubeconfig; none: the account of the pod that this runs in"
+    )
+    kubeconfig: Path | None = Field(None, description="kubernetes: the file; default: KUBECONFIG or ~/.kube/config")
+
+    @model_validator(mode="after")
+    def _keys_fit_the_kind(self) -> "Launcher":
+        keys = {"local": {"manifests", "jobs"}, "kubernetes": {"namespace", "context", "kubeconfig"}}
+        other = sorted(self.model_fields_set - {"kind"} - keys[self.kind])
+        if other:
+            raise ValueError(
+                f"{', '.join(other)}: not a key of kind {self.kind}; expected {', '.join(sorted(keys[self.kind]))}"
+            )
+        return self
 
 
 class Limits(Model):

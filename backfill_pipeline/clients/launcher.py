@@ -46,6 +46,10 @@ class Launcher(Protocol):
 
     def status(self, name: str) -> JobStatus: ...
 
+    def resume(self, name: str) -> None:
+        """Start a pending Job whose launcher died before it could; nothing where the cluster starts it by itself."""
+        ...
+
     def log(self, name: str) -> Iterator[str]:
         """The lines written so far, from the first; an empty log is no error."""
         ...
@@ -60,6 +64,10 @@ class Launcher(Protocol):
 
     def where(self, name: str) -> str:
         """How a person looks at the Job's log."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections; the Jobs go on."""
         ...
 
 

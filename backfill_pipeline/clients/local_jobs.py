@@ -46,9 +46,12 @@ class LocalJobs:
                 why="its labels are not those of this attempt",
                 next_step="look whose it is; remove it if nobody needs it, then rerun",
             )
-        if self.status(launch.job_name).state is JobState.PENDING:
-            _call_runner(folder)
+        self.resume(launch.job_name)
         return JobHandle(launch.job_name, adopted)
+
+    def resume(self, name: str) -> None:
+        if self.status(name).state is JobState.PENDING:
+            _call_runner(self._jobs / name)
 
     def status(self, name: str) -> JobStatus:
         folder = self._jobs / name
@@ -88,6 +91,9 @@ class LocalJobs:
 
     def where(self, name: str) -> str:
         return str(self._jobs / name / "log")
+
+    def close(self) -> None:
+        """Nothing is held between two calls."""
 
     def _ended(self, folder: Path, sign: signal.Signals, seconds: float) -> bool:
         _signal(folder, sign)

@@ -17,6 +17,7 @@ def main() -> None:
         config=arguments.config,
         parts=arguments.parts.split(","),
         definitions=arguments.definitions,
+        launcher=arguments.launcher,
     )
     try:
         stack.run_forever(print_addresses, lambda line: print(line, flush=True))
@@ -32,6 +33,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--parts", default=",".join(sorted(PARTS)), help="comma-separated")
     parser.add_argument("--definitions", default=DEFINITIONS, help="module that Dagster loads")
+    parser.add_argument("--launcher", choices=["local", "kubernetes"], default="local")
     return parser.parse_args()
 
 

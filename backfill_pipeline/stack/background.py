@@ -25,6 +25,7 @@ def start_in_background(
     parts: Collection[str] = PARTS,
     definitions: str = DEFINITIONS,
     progress: Say = print,
+    launcher: str = "local",
 ) -> StackState:
     """The stack of this folder, started if none runs; it goes on until `stop_in_background`.
 
@@ -39,7 +40,7 @@ def start_in_background(
     if "temporal" in parts:
         find_temporal(progress)  # here, where the minutes of a first build are seen and Ctrl-C ends them
     command = [sys.executable, "-m", "backfill_pipeline.stack", "--folder", str(folder.resolve())]
-    options = ["--parts", ",".join(sorted(parts)), "--definitions", definitions]
+    options = ["--parts", ",".join(sorted(parts)), "--definitions", definitions, "--launcher", launcher]
     with_config = ["--config", str(config.resolve())] if config else []
     return _until_ready(folder, _Supervisor([*command, *options, *with_config], folder), progress)
 

@@ -39,6 +39,7 @@ class Demo:
     seed: int = 7
     days: int = 10
     keep: bool = False
+    launcher: str = "local"
 
     @property
     def window(self) -> Window:
@@ -87,9 +88,9 @@ def _stack(demo: Demo, console: Console) -> Iterator[StackState]:
 
     running = running_stack(demo.folder)
     if running or demo.keep:
-        yield running or start_in_background(demo.folder, progress=say)
+        yield running or start_in_background(demo.folder, progress=say, launcher=demo.launcher)
         return
-    with Stack(demo.folder, progress=say) as state:
+    with Stack(demo.folder, progress=say, launcher=demo.launcher) as state:
         yield state
 
 

@@ -10,6 +10,8 @@ import yaml
 
 from backfill_pipeline.config import Config, load
 from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.stack.kubernetes import control_plane, prepare
+from backfill_pipeline.stack.kubernetes.access import CONTEXT
 from backfill_pipeline.stack.password import ENV_PASSWORD
 from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.postgres import USER
@@ -55,6 +57,7 @@ class Embedded:
     postgres: bool
     ledger: bool
     dagster: bool
+    kubernetes: tuple[str, ...] = ()
 
     def port_names(self) -> list[str]:
         return [
@@ -62,6 +65,7 @@ class Embedded:
             *(gateway_name(c, n) for c, shards in self.gateways.items() for n in range(1, shards + 1)),
             *(name for c in self.temporal for name in (temporal_name(c), f"{temporal_name(c)}-ui")),
             *(["code-server", "webserver"] if self.dagster else []),
+            *(control_plane.PORTS if self.kubernetes else ()),
         ]
 
 
@@ -84,13 +88,16 @@ def made_up(clusters: Sequence[StackCluster]) -> Config:
     return Config.model_validate({"datasets": list(DATASETS), "clusters": [c.tree() for c in clusters]})
 
 
-def embedded(config: Config, shards: Mapping[str, int], parts: Collection[str], own_storage: bool) -> Embedded:
+def embedded(
+    config: Config, shards: Mapping[str, int], parts: Collection[str], *, own_storage: bool, launcher: str = "local"
+) -> Embedded:
     """What must be started for the addresses that the configuration does not give.
 
     Args:
         shards: cluster -> shards of its embedded ClickHouse; 1 where it is not named.
         parts: those of `PARTS` that may be started at all.
         own_storage: the environment names a Dagster storage of the user's own.
+        launcher: which kind clusters get that name none.
     """
     postgres = "postgres" in parts
     sources = tuple(c.name for c in config.clusters if postgres and c.postgres is None)
@@ -107,6 +114,9 @@ def embedded(config: Config, shards: Mapping[str, int], parts: Collection[str], 
         postgres=postgres and bool(sources or ledger or not own_storage),
         ledger=ledger,
         dagster="dagster" in parts,
+        kubernetes=tuple(
+            c.name for c in config.clusters if launcher == "kubernetes" and "launcher" not in c.model_fields_set
+        ),
     )
 
 
@@ -131,7 +141,7 @@ def write(tree: Tree, path: Path) -> None:
 
 def _complete_cluster(tree: Tree, parts: Embedded, ports: Mapping[str, int], folder: Path) -> Tree:
     name = tree["name"]
-    added: Tree = {"launcher": _launcher(folder)}
+    added: Tree = {"launcher": _cluster_launcher(name, folder) if name in parts.kubernetes else _launcher(folder)}
     if name in parts.sources:
         added["postgres"] = _postgres(source_database(name), ports)
     if name in parts.gateways:
@@ -163,6 +173,16 @@ def _clickhouse(cluster: str, shards: int, ports: Mapping[str, int]) -> Tree:
 def _temporal(cluster: str, ports: Mapping[str, int]) -> Tree:
     name = temporal_name(cluster)
     return {"address": f"{LOOPBACK}:{ports[name]}", "ui": f"http://{LOOPBACK}:{ports[f'{name}-ui']}"}
+
+
+def _cluster_launcher(cluster: str, folder: Path) -> Tree:
+    kubeconfig = prepare.kubeconfig_of(folder / "kubernetes", cluster)
+    return {
+        "kind": "kubernetes",
+        "namespace": prepare.namespace_of(cluster),
+        "context": CONTEXT,
+        "kubeconfig": str(kubeconfig),
+    }
 
 
 def _launcher(folder: Path) -> Tree:

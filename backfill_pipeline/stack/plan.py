@@ -7,12 +7,16 @@ from pathlib import Path
 
 from backfill_pipeline.stack import dagster_home, postgres, temporal
 from backfill_pipeline.stack.embedded_config import Embedded, gateway_name, source_database, temporal_name
+from backfill_pipeline.stack.kubernetes.control_plane import API, CONTROLLERS, ControlPlane
 from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Answers, Finishes, Says
 from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.state import StackState
 
 DATABASES = "databases"
+NODE, PREPARE_KUBERNETES = "node", "prepare-kubernetes"
+READY = "node is ready"  # what the node says; its module costs the Kubernetes client
+IMAGE = "backfill-pipeline:latest"  # what deploy/'s CronJobs name
 # All days of a run are told by one INSERT. Else the backfill daemon may see some of them, and launches what lies downstream
 # for these alone and again for the rest: more runs than needed.
 EVENTS_AT_ONCE = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
@@ -23,6 +27,7 @@ class Site:
     """Where and from what the processes are made.
 
     temporal: the dev server's program; None where no Temporal is embedded.
+    kubebox: the folder of Kubernetes' programs; None where no cluster is embedded.
     definitions: the module that Dagster's code server loads.
     """
 
@@ -30,6 +35,7 @@ class Site:
     embedded: Embedded
     temporal: Path | None
     definitions: str
+    kubebox: Path | None = None
 
     def log(self, name: str) -> Path:
         return self.state.logs / f"{name}.log"
@@ -41,7 +47,8 @@ class Site:
 
 
 def plan(site: Site) -> list[Process]:
-    return [*_postgres(site), *_gateways(site), *_temporal(site), *_workers(site), *_dagster(site)]
+    parts = (_postgres, _gateways, _temporal, _workers, _kubernetes, _dagster)
+    return [process for part in parts for process in part(site)]
 
 
 def _postgres(site: Site) -> list[Process]:
@@ -118,15 +125,60 @@ def _worker(site: Site, cluster: str) -> Process:
     )
 
 
+def _kubernetes(site: Site) -> list[Process]:
+    if not site.embedded.kubernetes:
+        return []
+    plane = control_plane_of(site)
+    return [*plane.processes(), node_of(site, plane), _prepared(site, plane)]
+
+
+def control_plane_of(site: Site) -> ControlPlane:
+    assert site.kubebox is not None, "built before the plan is made"
+    return ControlPlane(site.state.folder / "kubernetes", site.kubebox, site.state.ports, site.state.logs)
+
+
+def node_of(site: Site, plane: ControlPlane) -> Process:
+    env = site.env()
+    folder = plane.folder / "node"
+    return Process(
+        name=NODE,
+        command=(
+            *(sys.executable, "-m", "backfill_pipeline.stack.kubernetes.node", "--kubeconfig", str(plane.kubeconfig)),
+            *("--folder", str(folder), "--image", IMAGE, "--image-path", env["PATH"]),
+        ),
+        log=site.log(NODE),
+        ready=Says(READY),
+        after=(API,),
+    )
+
+
+def _prepared(site: Site, plane: ControlPlane) -> Process:
+    return Process(
+        name=PREPARE_KUBERNETES,
+        command=(
+            *(sys.executable, "-m", "backfill_pipeline.stack.kubernetes.prepare"),
+            *("--kubeconfig", str(plane.kubeconfig), "--folder", str(plane.folder), *site.embedded.kubernetes),
+        ),
+        env=site.env(),
+        log=site.log(PREPARE_KUBERNETES),
+        ready=Finishes(),
+        after=(CONTROLLERS, NODE),
+    )
+
+
 def _dagster(site: Site) -> list[Process]:
     if not site.embedded.dagster:
         return []
     state = site.state
     env = {**site.env(), **EVENTS_AT_ONCE}
     return dagster_home.processes(
-        state.dagster_home, site.definitions, state.ports, env, state.logs, _after_databases(site)
+        state.dagster_home, site.definitions, state.ports, env, state.logs, _before_dagster(site)
     )
 
 
 def _after_databases(site: Site) -> tuple[str, ...]:
     return (DATABASES,) if site.embedded.postgres else ()
+
+
+def _before_dagster(site: Site) -> tuple[str, ...]:
+    return (*_after_databases(site), *((PREPARE_KUBERNETES,) if site.embedded.kubernetes else ()))

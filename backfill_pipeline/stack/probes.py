@@ -2,9 +2,11 @@
 
 import http.client
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from backfill_pipeline.stack.ports import LOOPBACK
@@ -66,17 +68,25 @@ class Listens:
 
 @dataclass(frozen=True)
 class Answers:
-    """HTTP 200; never through a proxy, as it is this machine's own address."""
+    """HTTP 200; never through a proxy, as it is this machine's own address.
+
+    authority: certificate that an https server must show; a file that the server itself may make at its start.
+    """
 
     url: str
+    authority: Path | None = None
 
     def passed(self, subject: Subject) -> bool:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(self.url, timeout=ANSWER_SECONDS) as answer:
+            with self._opener().open(self.url, timeout=ANSWER_SECONDS) as answer:
                 return bool(answer.status == HTTP_OK)
         except (OSError, urllib.error.URLError, http.client.HTTPException):
             return False
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        context = ssl.create_default_context(cafile=self.authority) if self.authority else None
+        https = [urllib.request.HTTPSHandler(context=context)] if context else []  # given later, the usual one answers
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}), *https)
 
     def __str__(self) -> str:
         return f"{self.url} answers {HTTP_OK}"

@@ -30,8 +30,9 @@ from backfill_pipeline.stack.embedded_config import (
     temporal_name,
     write,
 )
+from backfill_pipeline.stack.kubernetes.kubebox import kubebox
 from backfill_pipeline.stack.password import ensure_password
-from backfill_pipeline.stack.plan import Site, plan
+from backfill_pipeline.stack.plan import Site, control_plane_of, plan
 from backfill_pipeline.stack.ports import LOOPBACK, choose_ports
 from backfill_pipeline.stack.processes import end_strangers, marked_with
 from backfill_pipeline.stack.state import (
@@ -76,6 +77,7 @@ class Stack:
         parts: those of `PARTS` that may be started; the others' addresses are left out of the configuration.
         definitions: the module that Dagster's code server loads.
         progress: told what happens, a line each, unless `start` is given another.
+        launcher: `kubernetes` starts a cluster too, whose Jobs those of made-up clusters then are.
     """
 
     def __init__(
@@ -87,9 +89,11 @@ class Stack:
         parts: Collection[str] = PARTS,
         definitions: str = DEFINITIONS,
         progress: Say = _nothing,
+        launcher: str = "local",
     ) -> None:
         self._folder, self._config, self._parts = folder.resolve(), config, _known(parts)
         self._clusters, self._definitions, self._say = clusters, definitions, progress
+        self._launcher = launcher
         self._lock: IO[str] | None = None
         self._watch: Watch | None = None
         self._state: StackState | None = None
@@ -181,13 +185,18 @@ class Stack:
         program = temporal.find_temporal(progress) if parts.temporal else None
         self._state = _fresh_state(self._folder, last, parts)
         self._make_files(config, parts)
-        site = Site(self.state, parts, program, self._definitions)
+        programs = kubebox(progress) if parts.kubernetes else None
+        site = Site(self.state, parts, program, self._definitions, programs)
+        if programs:
+            control_plane_of(site).prepare()
         self._watch = Watch(plan(site), self.state.id, progress, self._processes_changed)
         self._watch.start()
 
     def _embedded(self, config: Config) -> Embedded:
         shards = {c.name: c.shards for c in self._clusters}
-        return embedded(config, shards, self._parts, own_storage=bool(os.environ.get(ENV_STORAGE)))
+        return embedded(
+            config, shards, self._parts, own_storage=bool(os.environ.get(ENV_STORAGE)), launcher=self._launcher
+        )
 
     def _make_files(self, config: Config, parts: Embedded) -> None:
         folder, state = self._folder, self.state

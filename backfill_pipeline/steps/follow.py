@@ -74,27 +74,31 @@ def _until_over(systems: Systems, inspection: Inspection, launched: Launched, wa
 
 
 def _looked(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> bool:
-    """One look at everything; True when all is over. Temporal away means: ask again."""
-    watched.job = systems.launcher.status(launched.job_name)
-    if watched.job.state is JobState.PENDING:
-        systems.launcher.ensure(inspection.plan.launch)
-    workflow = DATASETS[inspection.attempt.dataset].workflow
-    if workflow is None:
-        watched.told.update(_told(systems, launched.job_name))
-        return watched.is_over
-    watched.profiles.update(_from_log(systems, launched.job_name))
+    """One look at everything; True when all is over. Temporal or Kubernetes away means: ask again."""
     try:
-        if watched.job.state.is_over and len(watched.profiles) < len(inspection.attempt.profiles):
-            watched.profiles.update(_from_input(systems, inspection, workflow))
-        for workflow_id in watched.profiles:
-            if not _is_closed(watched.statuses.get(workflow_id)):
-                watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
+        _look(systems, inspection, launched, watched)
     except PipelineError as error:
         if error.kind not in (Kind.UNREACHABLE, Kind.RETRY):
             raise
         systems.log(f"asking again: {error}")
         return False
     return watched.is_over
+
+
+def _look(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
+    watched.job = systems.launcher.status(launched.job_name)
+    if watched.job.state is JobState.PENDING:
+        systems.launcher.resume(launched.job_name)
+    workflow = DATASETS[inspection.attempt.dataset].workflow
+    if workflow is None:
+        watched.told.update(_told(systems, launched.job_name))
+        return
+    watched.profiles.update(_from_log(systems, launched.job_name))
+    if watched.job.state.is_over and len(watched.profiles) < len(inspection.attempt.profiles):
+        watched.profiles.update(_from_input(systems, inspection, workflow))
+    for workflow_id in watched.profiles:
+        if not _is_closed(watched.statuses.get(workflow_id)):
+            watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
 
 
 def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:

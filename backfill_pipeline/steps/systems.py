@@ -37,6 +37,7 @@ class Systems:
     today: Callable[[], date] = _today
 
     def close(self) -> None:
+        self.launcher.close()
         self.temporal.close()
         self.clickhouse.close()
 
@@ -66,7 +67,12 @@ def open_ledger(config: Config) -> Ledger:
 
 
 def _launcher(cluster: Cluster) -> Launcher:
-    return LocalJobs(cluster.launcher.manifests, cluster.launcher.jobs / cluster.name, _job_environment(cluster))
+    given = cluster.launcher
+    if given.kind == "local":
+        return LocalJobs(given.manifests, given.jobs / cluster.name, _job_environment(cluster))
+    from backfill_pipeline.clients.kubernetes.login import opened  # its client costs half a second, and few need it
+
+    return opened(given)
 
 
 def _job_environment(cluster: Cluster) -> Mapping[str, str]:

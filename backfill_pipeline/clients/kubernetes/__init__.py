@@ -1,0 +1,1 @@
+"""Jobs on a Kubernetes cluster: made from a CronJob's template, followed, ended."""

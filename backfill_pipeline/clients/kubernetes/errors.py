@@ -1,0 +1,54 @@
+"""What the API server refuses, and that it is away, as our errors."""
+
+import json
+import re
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from backfill_pipeline.domain.errors import Kind, PipelineError
+
+_FORBIDDEN = re.compile(
+    r'User "(?P<account>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+)
+_AGAIN = "nothing is lost: a rerun adopts what was made"
+
+
+def translate(error: Exception, what: str, where: str) -> PipelineError:
+    """what: the call that failed, in words. Every error of the client and of its transport becomes one of ours."""
+    if not isinstance(error, ApiException) or not error.status:
+        return _error(what, where, f"{type(error).__name__}: {error}", Kind.UNREACHABLE, f"look at the API; {_AGAIN}")
+    message = _message(error)
+    if error.status == 403:
+        return _forbidden(what, where, message)
+    if error.status == 401:
+        return _error(what, where, message, Kind.STOP, "renew the credentials of the context", "401")
+    if error.status == 404:
+        return _error(what, where, message, Kind.MISSING, "correct the name, the namespace or the context", "404")
+    if error.status == 429 or error.status >= 500:
+        return _error(what, where, message, Kind.RETRY, _AGAIN, str(error.status))
+    return _error(what, where, message, Kind.STOP, "read the message", str(error.status))
+
+
+def _forbidden(what: str, where: str, message: str) -> PipelineError:
+    found = _FORBIDDEN.search(message)
+    if not found:
+        return _error(what, where, message, Kind.STOP, "give the account this right", "403")
+    rule = f'{{apiGroups: ["{found["group"]}"], resources: [{found["resource"]}], verbs: [{found["verb"]}]}}'
+    why = f"{found['account']} may not {found['verb']} {found['resource']}"
+    return _error(what, where, why, Kind.STOP, f"add to its Role (deploy/rbac.yaml): - {rule}", "403")
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(_text(error.body))["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.status} {error.reason}"
+
+
+def _text(body: Any) -> str:
+    return body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+
+
+def _error(what: str, where: str, why: str, kind: Kind, next_step: str, code: str | None = None) -> PipelineError:
+    return PipelineError(what, where=where, why=" ".join(why.split())[:500], next_step=next_step, kind=kind, code=code)

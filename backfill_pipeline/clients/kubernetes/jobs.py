@@ -1,0 +1,183 @@
+"""The Launcher of a cluster: a CronJob's template becomes a Job that is ours by its labels."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from backfill_pipeline.clients.kubernetes.errors import translate
+from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
+from backfill_pipeline.clients.kubernetes.manifest import job_of
+from backfill_pipeline.clients.kubernetes.state import status_of
+from backfill_pipeline.clients.launcher import JobHandle, JobStatus
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.plans import Launch
+
+CALL_SECONDS = (5, 30)  # to connect, and between two parts of an answer
+LOG_SECONDS = (5, 300)  # a quiet Job writes nothing for a while
+LAST_LINES_SECONDS = 10
+POLL_SECONDS = 0.2
+
+Tree = dict[str, Any]
+
+
+class KubernetesJobs:
+    """Jobs in one namespace of one cluster. Needs the rights of deploy/rbac.yaml and no others.
+
+    Args:
+        api: a client that is logged in.
+        context: the kubeconfig's context, for the commands that a person is told; None in a pod.
+
+    Raises (everywhere): PipelineError; UNREACHABLE and RETRY where the API is away or overloaded.
+    """
+
+    def __init__(self, api: client.ApiClient, namespace: str, context: str | None) -> None:
+        self._batch, self._core, self._api = client.BatchV1Api(api), client.CoreV1Api(api), api
+        self._namespace = namespace
+        self._kubectl = f"kubectl {f'--context {context} ' if context else ''}-n {namespace}"
+        self._streams: dict[str, LogStream] = {}
+
+    def ensure(self, launch: Launch) -> JobHandle:
+        template = self._cronjob(launch.cronjob)
+        try:
+            self._call(self._batch.create_namespaced_job, "create the Job", self._namespace, job_of(template, launch))
+            return JobHandle(launch.job_name)
+        except PipelineError as error:
+            if error.code != "409":
+                raise
+        return self._adopted(launch)
+
+    def _cronjob(self, name: str) -> Tree:
+        found = self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        if found["spec"].get("suspend"):
+            raise PipelineError(
+                f"The CronJob {name} can't be used",
+                where=self._where(f"cronjob/{name}"),
+                why="it is suspended",
+                next_step=f'ask who suspended it; {self._kubectl} patch cronjob {name} -p \'{{"spec":{{"suspend":false}}}}\'',
+                kind=Kind.MISSING,
+            )
+        return found
+
+    def _adopted(self, launch: Launch) -> JobHandle:
+        job = self._job(launch.job_name)
+        labels = (job or {}).get("metadata", {}).get("labels", {})
+        if job is None or any(labels.get(name) != value for name, value in launch.labels.items()):
+            raise Refused(
+                f"A Job named {launch.job_name} exists and is not ours",
+                where=self._where(f"job/{launch.job_name}"),
+                why="its labels are not those of this attempt",
+                next_step=f"look whose it is: {self._kubectl} describe job {launch.job_name}; then rerun",
+            )
+        return JobHandle(launch.job_name, adopted=True)
+
+    def status(self, name: str) -> JobStatus:
+        job = self._job(name)
+        pods = self._pods(name) if job else []
+        return status_of(job, pods, self._events(name) if job and not pods else ())
+
+    def resume(self, name: str) -> None:
+        """The Job controller makes the pod, whoever made the Job."""
+
+    def log(self, name: str) -> Iterator[str]:
+        """What the Job's pod has written so far; all of it once the Job is over, if its pod was seen alive."""
+        stream = self._streams.get(name) or self._followed(name)
+        if stream is None:
+            return
+        if self.status(name).state.is_over:
+            stream.ended.wait(LAST_LINES_SECONDS)
+        yield from stream.lines
+
+    def _followed(self, name: str) -> LogStream | None:
+        pods = [p for p in self._pods(name) if p.get("status", {}).get("phase") not in (None, "Pending")]
+        if not pods:
+            return None
+        pod = pods[-1]["metadata"]["name"]
+        stream = LogStream(lambda since: self._log_of(pod, since), lambda: self._place(name, pod))
+        self._streams[name] = stream
+        return stream
+
+    def _place(self, name: str, pod: str) -> Place:
+        found = [p for p in self._pods(name) if p["metadata"]["name"] == pod]
+        if not found:
+            return Place.GONE
+        return Place.ENDED if found[0]["status"].get("phase") in ("Succeeded", "Failed") else Place.WRITES
+
+    def _log_of(self, pod: str, since: str | None) -> Iterable[bytes]:
+        """The client's own call knows no `sinceTime`, and gives a repr of bytes where it preloads."""
+        asked = [("follow", "true"), ("timestamps", "true"), *([("sinceTime", since)] if since else [])]
+        answer = self._api.call_api(
+            f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log",
+            "GET",
+            query_params=asked,
+            header_params={"Accept": "*/*"},
+            auth_settings=["BearerToken"],
+            _preload_content=False,
+            _return_http_data_only=True,
+            _request_timeout=LOG_SECONDS,
+        )
+        try:
+            yield from answer.stream(amt=None, decode_content=False)
+        finally:
+            answer.release_conn()
+
+    def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
+        if self._job(name) is None:
+            return
+        options = {"propagation_policy": "Foreground", "grace_period_seconds": max(1, int(deadline_seconds / 2))}
+        self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **options)
+        end = time.monotonic() + deadline_seconds
+        while self._job(name) is not None or self._pods(name):
+            if time.monotonic() > end:
+                raise self._does_not_end(name, deadline_seconds)
+            time.sleep(POLL_SECONDS)
+
+    def where(self, name: str) -> str:
+        return f"{self._kubectl} logs job/{name}"
+
+    def close(self) -> None:
+        for stream in self._streams.values():
+            stream.close()
+
+    def _job(self, name: str) -> Tree | None:
+        try:
+            return self._call(self._batch.read_namespaced_job, f"read the Job {name}", name, self._namespace)
+        except PipelineError as error:
+            if error.code == "404":
+                return None
+            raise
+
+    def _pods(self, name: str) -> list[Tree]:
+        """Oldest first."""
+        mine = {"label_selector": f"batch.kubernetes.io/job-name={name}"}
+        found = self._call(self._core.list_namespaced_pod, f"list the pods of {name}", self._namespace, **mine)
+        return sorted(found["items"], key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+
+    def _events(self, name: str) -> list[Tree]:
+        mine = {"field_selector": f"involvedObject.kind=Job,involvedObject.name={name}"}
+        found = self._call(self._core.list_namespaced_event, f"list the events of {name}", self._namespace, **mine)
+        return list(found["items"])
+
+    def _call(self, call: Callable[..., Any], what: str, *args: Any, **options: Any) -> Tree:
+        """The answer as the API server gave it: its own names, no classes of one client version."""
+        try:
+            answer = call(*args, **options, _preload_content=False, _request_timeout=CALL_SECONDS)
+            return dict(json.loads(answer.data))
+        except (ApiException, HTTPError) as error:
+            raise translate(error, f"Kubernetes did not {what}", self._where()) from None
+
+    def _where(self, thing: str = "") -> str:
+        return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
+
+    def _does_not_end(self, name: str, seconds: float) -> PipelineError:
+        return PipelineError(
+            f"The Job {name} does not end",
+            where=self._where(f"job/{name}"),
+            why=f"it or its pod is there {seconds:.0f} s after its deletion",
+            next_step=f"look why: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}; then rerun",
+            kind=Kind.RETRY,
+        )

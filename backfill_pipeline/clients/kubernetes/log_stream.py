@@ -1,0 +1,83 @@
+"""A pod's log as it is written: read by a thread of its own, gone on with where it broke, nothing lost or twice."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+
+PAUSE_SECONDS = 1.0
+
+
+class Place(Enum):
+    """What became of the container whose log is read."""
+
+    WRITES = "writes"
+    ENDED = "ended"
+    GONE = "gone"
+
+
+Open = Callable[[str | None], Iterable[bytes]]
+
+
+class LogStream:
+    """Reads from its making on.
+
+    Args:
+        open_log: the log's bytes from a time on (RFC 3339, taken to the second), or all of it; each line begins with its
+            time. Ends when the container has ended, or when the connection breaks.
+        place: whether the container writes still, has ended, or is gone with its log.
+    """
+
+    def __init__(self, open_log: Open, place: Callable[[], Place]) -> None:
+        self._open, self._place = open_log, place
+        self._lines: list[str] = []
+        self._last, self._at_last = "", 0  # the newest time, and how many lines bear it
+        self._closed = threading.Event()
+        self.ended = threading.Event()
+        threading.Thread(target=self._read, name="pod log", daemon=True).start()
+
+    @property
+    def lines(self) -> list[str]:
+        """What came so far."""
+        return list(self._lines)
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _read(self) -> None:
+        while not self._closed.is_set() and not self._read_to_its_end():
+            self._closed.wait(PAUSE_SECONDS)
+        self.ended.set()
+
+    def _read_to_its_end(self) -> bool:
+        """False where more may come. Where it is, is asked before it is read: what is written in between is not missed."""
+        place = Place.WRITES
+        try:
+            place = self._place()
+            if place is not Place.GONE:
+                self._take(_whole_lines(self._open(self._last or None)))
+        except Exception:  # whatever broke the connection, it is tried again for as long as somebody wants the log
+            return False
+        return place is not Place.WRITES
+
+    def _take(self, lines: Iterator[str]) -> None:
+        seen, known = self._last, self._at_last
+        for line in lines:
+            time, _, text = line.partition(" ")
+            if time < seen:
+                continue
+            if time == seen and known:
+                known -= 1
+                continue
+            self._at_last = self._at_last + 1 if time == self._last else 1
+            self._last = time
+            self._lines.append(text)
+            if self._closed.is_set():
+                return
+
+
+def _whole_lines(parts: Iterable[bytes]) -> Iterator[str]:
+    """A line that the connection cut is left out: it comes whole with the next one."""
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)

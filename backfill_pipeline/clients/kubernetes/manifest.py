@@ -1,0 +1,46 @@
+"""A Job's manifest from its CronJob's template. Pure: the dry run prints what the run creates."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from backfill_pipeline.domain.plans import Launch
+
+Tree = dict[str, Any]
+LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: somebody may ask tomorrow
+
+
+def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
+    """The Job as it is sent to the API server.
+
+    It has no owner, and so the CronJob's controller neither counts nor removes it (with one it says `UnexpectedJob`).
+    """
+    template = copy.deepcopy(cronjob["spec"]["jobTemplate"])
+    given, spec = template.get("metadata", {}), template["spec"]
+    pod = spec["template"]
+    pod["metadata"] = _marked(pod.get("metadata", {}), launch)
+    for container in pod["spec"]["containers"]:
+        container["env"] = _env(container.get("env", []), launch.env)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": launch.job_name, **_marked(given, launch)},
+        "spec": {
+            **spec,
+            "backoffLimit": 0,  # another pod would start again what an earlier one began: retries are the pipeline's
+            "activeDeadlineSeconds": max(1, int(launch.deadline_seconds)),
+            "ttlSecondsAfterFinished": max(spec.get("ttlSecondsAfterFinished", 0), LOG_SECONDS),
+        },
+    }
+
+
+def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:
+    return {
+        "labels": {**metadata.get("labels", {}), **launch.labels},
+        "annotations": {**metadata.get("annotations", {}), **launch.annotations},
+    }
+
+
+def _env(given: list[Tree], added: Mapping[str, str]) -> list[Tree]:
+    kept = [entry for entry in given if entry["name"] not in added]
+    return [*kept, *({"name": name, "value": value} for name, value in added.items())]

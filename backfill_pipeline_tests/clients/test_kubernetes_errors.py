@@ -1,0 +1,55 @@
+"""What the API server refuses, as our errors. The texts are those of a real one (1.36)."""
+
+import json
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import MaxRetryError
+
+from backfill_pipeline.clients.kubernetes.errors import translate
+from backfill_pipeline.domain.errors import Kind, PipelineError
+
+FORBIDDEN = (
+    'jobs.batch is forbidden: User "system:serviceaccount:cron:backfill-pipeline" cannot create resource "jobs" in API '
+    'group "batch" in the namespace "cron"'
+)
+
+
+def answer(status: int, message: str | None = None) -> PipelineError:
+    error = ApiException(status=status, reason="a reason")
+    error.body = json.dumps({"kind": "Status", "message": message}) if message else "<html>"
+    return translate(error, "Kubernetes did not create the Job", "https://127.0.0.1:6443, namespace cron")
+
+
+def test_a_missing_right_names_account_verb_and_the_rule_to_add() -> None:
+    error = answer(403, FORBIDDEN)
+    assert error.why == "system:serviceaccount:cron:backfill-pipeline may not create jobs"
+    assert '- {apiGroups: ["batch"], resources: [jobs], verbs: [create]}' in error.next_step
+    assert (error.kind, error.code) == (Kind.STOP, "403")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, Kind.STOP),
+        (404, Kind.MISSING),
+        (409, Kind.STOP),
+        (422, Kind.STOP),
+        (429, Kind.RETRY),
+        (500, Kind.RETRY),
+        (503, Kind.RETRY),
+    ],
+)
+def test_what_may_pass_is_told_from_what_stays(status: int, kind: Kind) -> None:
+    assert (answer(status, "said").kind, answer(status, "said").code) == (kind, str(status))
+    assert answer(status, "said").why == "said"
+
+
+def test_an_answer_that_is_no_status_of_kubernetes_is_told_by_its_number() -> None:
+    """A proxy in between answers with a page of its own."""
+    assert answer(502).why == "502 a reason"
+
+
+def test_nobody_answering_is_unreachable() -> None:
+    error = translate(MaxRetryError(None, "/apis"), "Kubernetes did not read", "here")  # type: ignore[arg-type]
+    assert error.kind is Kind.UNREACHABLE

@@ -1,0 +1,62 @@
+"""The Job that is sent, made from a CronJob's template."""
+
+import copy
+from typing import Any
+
+import yaml
+
+from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of
+from backfill_pipeline.domain.plans import Launch
+from backfill_pipeline.stack.processes import PROJECT
+
+LAUNCH = Launch(
+    "one", "task", {"REINDEX_MODE": "process", "MARK": "m"}, {"backfill-pipeline/attempt": "a1"}, {"who": "me"}, 60.9
+)
+
+
+def cronjob() -> dict[str, Any]:
+    file = PROJECT / "deploy" / "cronjobs" / "cron-batch-reindex-conversations.yaml"
+    return dict(yaml.safe_load(file.read_text()))
+
+
+def env(job: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(job["spec"]["template"]["spec"]["containers"][0]["env"])
+
+
+def test_a_value_of_the_template_is_replaced_and_never_given_twice() -> None:
+    given = env({"spec": cronjob()["spec"]["jobTemplate"]["spec"]})
+    assert [e["value"] for e in given if e["name"] == "REINDEX_MODE"] == ["conversation"]
+    made = env(job_of(cronjob(), LAUNCH))
+    assert [e["value"] for e in made if e["name"] == "REINDEX_MODE"] == ["process"]
+    assert {e["name"] for e in made} == {e["name"] for e in given} | {"MARK"}
+
+
+def test_k2_a_pod_that_dies_is_not_started_again_by_kubernetes() -> None:
+    template = cronjob()
+    template["spec"]["jobTemplate"]["spec"]["backoffLimit"] = 6
+    assert job_of(template, LAUNCH)["spec"]["backoffLimit"] == 0
+
+
+def test_k1_no_job_without_a_deadline() -> None:
+    assert job_of(cronjob(), LAUNCH)["spec"]["activeDeadlineSeconds"] == 60
+
+
+def test_k4_a_short_ttl_of_the_template_does_not_take_the_log_away() -> None:
+    template = cronjob()
+    template["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = 5
+    assert job_of(template, LAUNCH)["spec"]["ttlSecondsAfterFinished"] == LOG_SECONDS
+
+
+def test_job_and_pod_carry_the_marks_and_keep_the_templates_own() -> None:
+    job = job_of(cronjob(), LAUNCH)
+    for metadata in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert metadata["labels"]["backfill-pipeline/attempt"] == "a1"
+        assert metadata["annotations"]["who"] == "me"
+    assert job["metadata"]["labels"]["app.kubernetes.io/name"] == "batch-reindex-conversations"
+
+
+def test_the_cronjob_itself_is_left_as_it_was() -> None:
+    template = cronjob()
+    before = copy.deepcopy(template)
+    job_of(template, LAUNCH)
+    assert template == before

@@ -1,0 +1,86 @@
+"""A Job's state from what the API server says: trees as a real one (1.36) answered them, shortened."""
+
+from typing import Any
+
+import pytest
+
+from backfill_pipeline.clients.kubernetes.state import status_of
+from backfill_pipeline.clients.launcher import JobState
+
+Tree = dict[str, Any]
+
+
+def job(*conditions: Tree, **metadata: Any) -> Tree:
+    return {"metadata": {"name": "one", **metadata}, "status": {"conditions": list(conditions)}}
+
+
+def condition(kind: str, reason: str = "", message: str = "") -> Tree:
+    return {"type": kind, "status": "True", "reason": reason, "message": message}
+
+
+def pod(phase: str, *states: Tree, **status: Any) -> Tree:
+    return {"metadata": {}, "status": {"phase": phase, "containerStatuses": [{"state": s} for s in states], **status}}
+
+
+FAILED = condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+UNSCHEDULABLE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/1 nodes are available: 1 Insufficient cpu.",
+}
+
+
+def test_a_job_that_is_not_there_is_neither_good_nor_bad() -> None:
+    assert status_of(None, []).state is JobState.GONE
+
+
+def test_a_job_is_not_over_before_its_controller_says_so() -> None:
+    """A pod that ended well is not yet a Job that ended well: its condition may still say the deadline was over."""
+    ended = pod("Succeeded", {"terminated": {"exitCode": 0, "reason": "Completed"}})
+    assert not status_of(job(), [ended]).state.is_over
+    assert status_of(job(condition("Complete")), [ended]).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ({"terminated": {"exitCode": 3, "reason": "Error"}}, "container Error, exit code 3"),
+        ({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "container OOMKilled, exit code 137"),
+        (
+            {"terminated": {"exitCode": 128, "reason": "StartError", "message": "no such file"}},
+            "container StartError, exit code 128 (no such file)",
+        ),
+    ],
+)
+def test_a_failed_job_tells_how_its_container_ended(end: Tree, words: str) -> None:
+    found = status_of(job(FAILED), [pod("Failed", end)])
+    assert (found.state, found.exit_code) == (JobState.FAILED, end["terminated"]["exitCode"])
+    assert words in found.reason
+    assert "BackoffLimitExceeded" in found.reason
+
+
+def test_a_container_that_ended_well_does_not_hide_the_one_that_did_not() -> None:
+    good, bad = ({"terminated": {"exitCode": code, "reason": "said"}} for code in (0, 4))
+    assert status_of(job(FAILED), [pod("Failed", good, bad)]).exit_code == 4
+
+
+def test_an_eviction_and_a_deadline_are_told_by_name() -> None:
+    evicted = pod("Failed", reason="Evicted", message="The node was low on resource: memory.")
+    assert "pod Evicted: The node was low on resource: memory." in status_of(job(FAILED), [evicted]).reason
+    late = condition("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
+    assert status_of(job(late), []).reason == "DeadlineExceeded (Job was active longer than specified deadline)"
+
+
+def test_a_pending_job_says_what_it_waits_for() -> None:
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
+    assert status_of(job(), [pod("Pending", waiting)]).reason == "ImagePullBackOff (Back-off pulling image)"
+    found = status_of(job(), [pod("Pending", conditions=[UNSCHEDULABLE])])
+    assert found.reason == "Unschedulable (0/1 nodes are available: 1 Insufficient cpu.)"
+    quota = {"reason": "FailedCreate", "message": "pods is forbidden: exceeded quota: none"}
+    assert "exceeded quota" in status_of(job(), [], [{"reason": "SuccessfulCreate"}, quota]).reason
+    assert status_of(job(), []).reason == "no pod yet"
+
+
+def test_a_job_being_deleted_is_not_over_before_it_is_gone() -> None:
+    assert status_of(job(deletionTimestamp="2026-01-01T00:00:00Z"), []).state is JobState.RUNNING

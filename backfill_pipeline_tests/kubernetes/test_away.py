@@ -1,0 +1,116 @@
+"""What breaks while a Job is followed: the API, the log's connection, the pod, the Job, its log."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from kubernetes import client
+
+from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.launcher import JobState
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline_tests.kubernetes.cluster import Namespace, TestCluster, until
+from backfill_pipeline_tests.kubernetes.test_launch import CRONJOB, launch, over
+
+COUNTS = ("python", "-uc", "import time\nfor i in range(60): print('line', i); time.sleep(0.2)")
+ALL_LINES = [f"line {i}" for i in range(60)]
+
+
+def api_server(of: TestCluster) -> int:
+    child = of.watch._slots["kube-apiserver"].child
+    assert child
+    return child.id.pid
+
+
+@contextmanager
+def away(of: TestCluster) -> Iterator[None]:
+    """The API server answers nobody, as when the network is gone."""
+    pid = api_server(of)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_the_log_goes_on_where_its_connection_broke_nothing_lost_or_twice(
+    alone: Namespace, jobs: KubernetesJobs, control_plane: TestCluster
+) -> None:
+    """The API server is killed, and with it every connection; its supervisor starts it again."""
+    alone.cronjob(CRONJOB, *COUNTS)
+    jobs.ensure(launch())
+    until("its first lines", lambda: len(list(jobs.log("one"))) > 5)
+    os.kill(api_server(control_plane), signal.SIGKILL)
+    assert until("it is over", lambda: _asked(jobs).is_over, seconds=60)
+    assert list(jobs.log("one")) == ALL_LINES
+
+
+def _asked(jobs: KubernetesJobs) -> JobState:
+    try:
+        return jobs.status("one").state
+    except PipelineError as error:
+        if error.kind not in (Kind.UNREACHABLE, Kind.RETRY):
+            raise
+        return JobState.PENDING
+
+
+def test_an_api_that_is_away_is_named_within_its_deadline_and_nothing_is_lost(
+    alone: Namespace, jobs: KubernetesJobs, control_plane: TestCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.jobs.CALL_SECONDS", (1, 2))
+    alone.cronjob(CRONJOB, *COUNTS)
+    jobs.ensure(launch())
+    until("its first lines", lambda: len(list(jobs.log("one"))) > 5)
+    with away(control_plane):
+        started = time.monotonic()
+        with pytest.raises(PipelineError, match=control_plane.plane.server) as raised:
+            jobs.status("one")
+        assert time.monotonic() - started < 15
+    assert raised.value.kind is Kind.UNREACHABLE
+    assert over(jobs, "one", 60).state is JobState.SUCCEEDED
+    assert list(jobs.log("one")) == ALL_LINES
+
+
+def test_k1_a_pod_that_is_deleted_fails_its_job_and_what_it_said_is_kept(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    alone.cronjob(CRONJOB, *COUNTS)
+    jobs.ensure(launch())
+    until("its first lines", lambda: len(list(jobs.log("one"))) > 5)
+    core = client.CoreV1Api(alone.api)
+    core.delete_namespaced_pod(core.list_namespaced_pod(alone.name).items[0].metadata.name, alone.name)
+    assert over(jobs, "one", 60).state is JobState.FAILED
+    assert list(jobs.log("one"))[:5] == ALL_LINES[:5]
+
+
+def test_k4_a_log_that_is_gone_with_its_job_is_empty_and_no_error(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """Its TTL was over before anybody looked: Temporal is then asked what it started."""
+    alone.cronjob(CRONJOB, "python", "-c", "print('nobody reads it')")
+    jobs.ensure(launch())
+    over(jobs, "one")
+    client.BatchV1Api(alone.api).patch_namespaced_job("one", alone.name, {"spec": {"ttlSecondsAfterFinished": 0}})
+    until("it is gone", lambda: jobs.status("one").state is JobState.GONE)
+    fresh = KubernetesJobs(alone.api, alone.name, None)
+    assert list(fresh.log("one")) == []
+
+
+def test_k2_a_job_whose_launcher_was_killed_between_create_and_answer_is_adopted(
+    alone: Namespace, jobs: KubernetesJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer never comes; the Job is there."""
+    alone.cronjob(CRONJOB, *COUNTS)
+    create = jobs._batch.create_namespaced_job
+
+    def lost(*args: object, **options: object) -> None:
+        create(*args, **options)
+        raise ConnectionResetError("the launcher was killed here")
+
+    monkeypatch.setattr(jobs._batch, "create_namespaced_job", lost)
+    with pytest.raises(ConnectionResetError):
+        jobs.ensure(launch())
+    assert KubernetesJobs(alone.api, alone.name, None).ensure(launch()).adopted
+    assert threading.active_count() < 50

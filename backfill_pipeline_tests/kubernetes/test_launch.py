@@ -1,0 +1,127 @@
+"""The launch matrix on a real API server: what is made, adopted, refused; and how a Job's end is told."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from kubernetes import client
+
+from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.launcher import JobState, JobStatus
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.plans import Launch
+from backfill_pipeline_tests.kubernetes.cluster import Namespace, until
+
+CRONJOB = "task"
+HELLO = ("python", "-c", "import os; print('hello', os.environ['MARK'])")
+
+
+def launch(name: str = "one", *, attempt: str = "a1", deadline_seconds: float = 60) -> Launch:
+    labels = {"app.kubernetes.io/managed-by": "backfill-pipeline", "backfill-pipeline/attempt": attempt}
+    return Launch(name, CRONJOB, {"MARK": name}, labels, {"backfill-pipeline/window": "a day"}, deadline_seconds)
+
+
+def over(jobs: KubernetesJobs, name: str, seconds: float = 30) -> JobStatus:
+    return until(f"{name} is over", lambda: (s := jobs.status(name)).state.is_over and s, seconds=seconds)
+
+
+def test_a_job_is_made_from_the_cronjob_and_its_log_is_read(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    handle = jobs.ensure(launch())
+    assert not handle.adopted
+    assert over(jobs, "one") == JobStatus(JobState.SUCCEEDED, 0, "exit code 0")
+    assert list(jobs.log("one")) == ["hello one"]
+    made = client.BatchV1Api(alone.api).read_namespaced_job("one", alone.name)
+    assert made.metadata.labels["app.kubernetes.io/name"] == "batch-reindex-conversations"
+    assert made.metadata.labels["backfill-pipeline/attempt"] == "a1"
+    assert made.metadata.owner_references is None
+
+
+def test_k2_twenty_threads_make_one_job(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    with ThreadPoolExecutor(20) as pool:
+        handles = list(pool.map(lambda _: jobs.ensure(launch()), range(20)))
+    assert sorted(h.adopted for h in handles) == [False] + [True] * 19
+    assert over(jobs, "one").state is JobState.SUCCEEDED
+    assert len(client.CoreV1Api(alone.api).list_namespaced_pod(alone.name).items) == 1
+
+
+def test_a_foreign_job_of_the_same_name_is_refused(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.ensure(launch(attempt="other"))
+    with pytest.raises(Refused, match="exists and is not ours"):
+        jobs.ensure(launch())
+
+
+def test_a_missing_cronjob_is_named(jobs: KubernetesJobs) -> None:
+    with pytest.raises(PipelineError, match=r'cronjobs\.batch "task" not found') as raised:
+        jobs.ensure(launch())
+    assert raised.value.kind is Kind.MISSING
+
+
+def test_a_suspended_cronjob_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO, suspend=True)
+    with pytest.raises(PipelineError, match="it is suspended"):
+        jobs.ensure(launch())
+
+
+def test_exit_3_is_told(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, "python", "-c", "print('oops'); raise SystemExit(3)")
+    jobs.ensure(launch())
+    found = over(jobs, "one")
+    assert (found.state, found.exit_code) == (JobState.FAILED, 3)
+    assert "BackoffLimitExceeded" in found.reason
+    assert list(jobs.log("one")) == ["oops"]
+
+
+def test_k1_a_deadline_ends_it_and_its_last_lines_are_kept(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """Its pod is deleted with its log, so only who was listening has them."""
+    alone.cronjob(CRONJOB, "python", "-c", "import time; print('at work', flush=True); time.sleep(300)")
+    jobs.ensure(launch(deadline_seconds=3))
+    until("its first line", lambda: list(jobs.log("one")) == ["at work"])
+    found = over(jobs, "one")
+    assert found.state is JobState.FAILED
+    assert "DeadlineExceeded" in found.reason
+    assert list(jobs.log("one")) == ["at work"]
+
+
+def test_k1_a_job_deleted_by_hand_is_gone(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, "sleep", "300")
+    jobs.ensure(launch())
+    until("it runs", lambda: jobs.status("one").state is JobState.RUNNING)
+    client.BatchV1Api(alone.api).delete_namespaced_job("one", alone.name, propagation_policy="Background")
+    assert over(jobs, "one").state is JobState.GONE
+
+
+def test_cancel_waits_until_the_process_is_gone(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, "sleep", "300")
+    jobs.ensure(launch())
+    until("it runs", lambda: jobs.status("one").state is JobState.RUNNING)
+    jobs.cancel("one")
+    assert jobs.status("one").state is JobState.GONE
+    assert client.CoreV1Api(alone.api).list_namespaced_pod(alone.name).items == []
+    jobs.cancel("one")
+
+
+def test_an_image_that_cant_be_pulled_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    cronjob = client.BatchV1Api(alone.api).read_namespaced_cron_job(CRONJOB, alone.name)
+    cronjob.spec.job_template.spec.template.spec.containers[0].image = "absent:1"
+    client.BatchV1Api(alone.api).replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
+    jobs.ensure(launch())
+    until("its reason", lambda: "ImagePullBackOff" in jobs.status("one").reason)
+    assert jobs.status("one").state is JobState.PENDING
+
+
+def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    jobs.ensure(launch())
+    until("its reason", lambda: "exceeded quota" in jobs.status("one").reason)
+
+
+def test_an_attempts_own_job_is_adopted_by_another_launcher(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, "sleep", "300")
+    jobs.ensure(launch())
+    other = KubernetesJobs(alone.api, alone.name, None)
+    assert other.ensure(replace(launch(), annotations={})).adopted

@@ -1,0 +1,102 @@
+"""deploy/rbac.yaml is enough to launch, follow and end; all else is forbidden, and what is missing is named."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.launcher import JobState
+from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed
+from backfill_pipeline_tests.kubernetes.test_launch import HELLO, launch, over
+
+ACCOUNT = "backfill-pipeline"
+TASK = "cron-batch-reindex-conversations"
+
+
+@pytest.fixture
+def account(alone: Namespace) -> Iterator[client.ApiClient]:
+    """Logged in with a token of the account that deploy/ makes."""
+    for tree in deployed("rbac.yaml"):
+        alone.apply(tree)
+    core = client.CoreV1Api(alone.api)
+    token = core.create_namespaced_service_account_token(ACCOUNT, alone.name, {"spec": {"expirationSeconds": 3600}})
+    given = client.Configuration()
+    given.host, given.ssl_ca_cert = alone.api.configuration.host, alone.api.configuration.ssl_ca_cert
+    # With `api_key_prefix` client 36.0.3 drops "Bearer", and one is anonymous without a word.
+    given.api_key = {"authorization": f"Bearer {token.status.token}"}
+    with client.ApiClient(given) as api:
+        yield api
+
+
+def launched(name: str = "one") -> Any:
+    return launch(name).__class__(**{**vars(launch(name)), "cronjob": TASK})
+
+
+def test_its_rights_are_enough(alone: Namespace, account: client.ApiClient) -> None:
+    alone.cronjob(TASK, *HELLO)
+    jobs = KubernetesJobs(account, alone.name, "stack")
+    jobs.ensure(launched())
+    assert jobs.ensure(launched()).adopted
+    assert over(jobs, "one").state is JobState.SUCCEEDED
+    assert list(jobs.log("one")) == ["hello one"]
+    alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    jobs.ensure(launched("two"))
+    assert jobs.status("two").state is JobState.PENDING
+    jobs.cancel("two")
+    assert jobs.status("two").state is JobState.GONE
+    jobs.close()
+
+
+POD = {"metadata": {"name": "x"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+FORBIDDEN: dict[str, Callable[[Any, Any, str], Any]] = {
+    "list cronjobs": lambda batch, _, here: batch.list_namespaced_cron_job(here),
+    "another cronjob": lambda batch, _, here: batch.read_namespaced_cron_job("other", here),
+    "patch a cronjob": lambda batch, _, here: batch.patch_namespaced_cron_job(TASK, here, {"spec": {"suspend": True}}),
+    "list jobs": lambda batch, _, here: batch.list_namespaced_job(here),
+    "patch a job": lambda batch, _, here: batch.patch_namespaced_job("one", here, {"spec": {"suspend": True}}),
+    "jobs elsewhere": lambda batch, _, __: batch.read_namespaced_job("one", "default"),
+    "create a pod": lambda _, core, here: core.create_namespaced_pod(here, POD),
+    "delete a pod": lambda _, core, here: core.delete_namespaced_pod("x", here),
+    "read secrets": lambda _, core, here: core.list_namespaced_secret(here),
+    "read a config map": lambda _, core, here: core.read_namespaced_config_map("kube-root-ca.crt", here),
+    "list namespaces": lambda _, core, __: core.list_namespace(),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_all_else_is_forbidden(alone: Namespace, account: client.ApiClient, what: str) -> None:
+    with pytest.raises(ApiException) as raised:
+        FORBIDDEN[what](client.BatchV1Api(account), client.CoreV1Api(account), alone.name)
+    assert raised.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "rule"),
+    [
+        ("get", "cronjobs", '{apiGroups: ["batch"], resources: [cronjobs], verbs: [get]}'),
+        ("create", "jobs", '{apiGroups: ["batch"], resources: [jobs], verbs: [create]}'),
+        ("list", "pods", '{apiGroups: [""], resources: [pods], verbs: [list]}'),
+    ],
+)
+def test_a_missing_right_is_named_with_account_and_rule(
+    alone: Namespace, account: client.ApiClient, verb: str, resource: str, rule: str
+) -> None:
+    alone.cronjob(TASK, *HELLO)
+    role = next(t for t in deployed("rbac.yaml") if t["kind"] == "Role")
+    for given in role["rules"]:
+        given["verbs"] = [v for v in given["verbs"] if (v, *given["resources"]) != (verb, resource)]
+    kept = [given for given in role["rules"] if given["verbs"]]
+    client.RbacAuthorizationV1Api(alone.api).patch_namespaced_role(ACCOUNT, alone.name, {"rules": kept})
+    with pytest.raises(PipelineError) as raised:
+        _launch_and_look(KubernetesJobs(account, alone.name, None))
+    assert rule in raised.value.next_step
+    assert f"system:serviceaccount:{alone.name}:{ACCOUNT} may not {verb} {resource}" in raised.value.why
+
+
+def _launch_and_look(jobs: KubernetesJobs) -> None:
+    jobs.ensure(launched())
+    jobs.status("one")
