@@ -2,7 +2,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,33 +11,13 @@ import yaml
 from pydantic import BaseModel, create_model
 
 from backfill_pipeline.config import Config, ConfigError, Limits, Secret, load, load_from_environment, required
+from backfill_pipeline.config.strict_yaml import Place, line_of
 from backfill_pipeline.domain.errors import Kind
-from backfill_pipeline.strict_yaml import Place, line_of
+from backfill_pipeline_tests.config.conftest import GOOD, Written
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
-GOOD = """\
-limits:
-  max_window_days: 31
-clusters:
-  - name: north
-    customers:
-      - id: acme
-        profiles: [default]
-      - id: acme-east
-"""
 TWICE = "{shards: [{replicas: [{host: a, port: 1}, {host: a, port: 1}]}]}"
-Written = Callable[[str], Path]
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Written:
-    def write(text: str) -> Path:
-        path = tmp_path / "config.yaml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 def error_of(path: Path) -> str:
@@ -397,23 +377,3 @@ def test_no_file_ends_config_check_with_2(tmp_path: Path) -> None:
     done = check(tmp_path / "nowhere.yaml")
     assert done.returncode == 2
     assert str(tmp_path / "nowhere.yaml") in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("launcher", "said"),
-    [
-        ("{kind: kubernetes, manifests: deploy/cronjobs}", "manifests: not a key of kind kubernetes"),
-        ("{namespace: cron}", "namespace: not a key of kind local"),
-        ("{kind: kubernetes, namespace: Cron/x}", "namespace"),
-        ("{kind: docker}", "kind"),
-    ],
-)
-def test_a_launcher_is_not_half_of_one_kind_and_half_of_the_other(written: Written, launcher: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(said)):
-        load(written(GOOD.replace("    customers:", f"    launcher: {launcher}\n    customers:")))
-
-
-def test_a_kubernetes_launcher_needs_nothing_but_its_kind(written: Written) -> None:
-    config = load(written(GOOD.replace("    customers:", "    launcher: {kind: kubernetes}\n    customers:")))
-    launcher = config.cluster("north").launcher
-    assert (launcher.kind, launcher.namespace, launcher.context) == ("kubernetes", "cron", None)

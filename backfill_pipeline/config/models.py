@@ -1,0 +1,108 @@
+"""The configuration: clusters, their customers, datasets."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from backfill_pipeline.config.addresses import ClickHouseAddress, Launcher, PostgresAddress, Secret, TemporalAddress
+from backfill_pipeline.config.base import ConfigError, Id, Model, named, refuse_twice
+from backfill_pipeline.config.limits import Limits, Verification
+from backfill_pipeline.config.strict_yaml import Place
+from backfill_pipeline.domain.datasets import DATASETS
+
+T = TypeVar("T")
+
+
+class Customer(Model):
+    id: Id
+    profiles: list[Id] = Field(["default"], min_length=1)
+    window_days: int = Field(10, ge=1, le=366, description="days of one run, one delete, one Job")
+    owner: str | None = Field(
+        None,
+        pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+)$",
+        description="team:name or an e-mail address, shown in the UI",
+    )
+
+
+class Cluster(Model):
+    name: Id
+    customers: list[Customer] = Field(min_length=1)
+    first_day: date = date(2026, 1, 1)
+    retention_days: int | None = Field(None, ge=1, description="PostgreSQL keeps no older rows; older windows refuse")
+    max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
+    postgres: PostgresAddress | None = None
+    clickhouse: ClickHouseAddress | None = None
+    temporal: TemporalAddress | None = None
+    launcher: Launcher = Launcher()
+
+    @model_validator(mode="after")
+    def _customers_are_unique(self) -> "Cluster":
+        refuse_twice([c.id for c in self.customers], f"customer of cluster {self.name}")
+        for customer in self.customers:
+            refuse_twice(customer.profiles, f"profile of customer {customer.id}")
+        return self
+
+    def customer(self, customer_id: str) -> Customer:
+        return named(self.customers, "id", customer_id, "customer")
+
+
+class Config(Model):
+    clusters: list[Cluster] = Field(min_length=1)
+    datasets: list[str] = Field(["conversations"], min_length=1)
+    ledger: PostgresAddress | None = None
+    limits: Limits = Limits()
+    verification: Verification = Verification()
+
+    @field_validator("datasets")
+    @classmethod
+    def _datasets_are_known_and_unique(cls, datasets: list[str]) -> list[str]:
+        refuse_twice(datasets, "dataset")
+        unknown = sorted(set(datasets) - set(DATASETS))
+        if unknown:
+            raise ValueError(f"unknown dataset {', '.join(unknown)}; expected some of {', '.join(DATASETS)}")
+        return datasets
+
+    @field_validator("clusters")
+    @classmethod
+    def _clusters_are_unique(cls, clusters: list[Cluster]) -> list[Cluster]:
+        refuse_twice([c.name for c in clusters], "cluster")
+        return clusters
+
+    @model_validator(mode="after")
+    def _windows_are_allowed(self) -> "Config":
+        most = self.limits.max_window_days
+        wide = [
+            f"{c.id} ({c.window_days})" for cluster in self.clusters for c in cluster.customers if c.window_days > most
+        ]
+        if wide:
+            raise ValueError(f"window_days above limits.max_window_days ({most}): {', '.join(wide)}")
+        return self
+
+    def cluster(self, name: str) -> Cluster:
+        return named(self.clusters, "name", name, "cluster")
+
+    def secrets(self) -> Iterator[tuple[Place, Secret]]:
+        """Every address that may need a password, with its place in the file."""
+        if self.ledger:
+            yield ("ledger",), self.ledger
+        for n, cluster in enumerate(self.clusters):
+            addresses = {"postgres": cluster.postgres, "clickhouse": cluster.clickhouse}
+            yield from ((("clusters", n, name), a) for name, a in addresses.items() if a)
+
+
+def required(value: T | None, cluster: str, what: str) -> T:
+    """An address that this command can't do without.
+
+    Raises:
+        ConfigError: the configuration does not give it.
+    """
+    if value is None:
+        raise ConfigError(
+            f"The configuration gives no {what} address",
+            where=f"clusters[name={cluster}].{what}" if cluster else what,
+            why="this command must reach it",
+            next_step=f"add `{what}:` to the configuration",
+        )
+    return value
