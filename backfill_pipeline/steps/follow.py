@@ -28,7 +28,7 @@ class Watched:
     """What is known so far: workflow id -> profile, and the last status of each.
 
     told: profile -> progress, from the log of a Job that does the work itself.
-    waited_for: what the Job's pod lacked when it was last seen pending.
+    waited_for: what the Job's pod lacked when it was last seen, if it never ran.
     """
 
     profiles: dict[str, str] = field(default_factory=dict)
@@ -89,8 +89,9 @@ def _looked(systems: Systems, inspection: Inspection, launched: Launched, watche
 
 def _look(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     watched.job = systems.launcher.status(launched.job_name)
+    if not watched.job.state.is_over:
+        watched.waited_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
     if watched.job.state is JobState.PENDING:
-        watched.waited_for = watched.job.reason
         systems.launcher.resume(launched.job_name)
     workflow = DATASETS[inspection.attempt.dataset].workflow
     if workflow is None:
@@ -132,8 +133,9 @@ def _is_closed(status: WorkflowStatus | None) -> bool:
 
 
 def _because(watched: Watched) -> str:
-    """Why the Job is as it is, and what it waited for before it was ended: its pod, which told it, is gone by then."""
-    reasons = dict.fromkeys(r for r in (watched.job.reason, watched.waited_for) if r)
+    """Why the Job is as it is, and what it waited for if it never ran: its pod, which told it, goes with its end."""
+    waited_for = watched.waited_for if watched.job.exit_code is None else ""
+    reasons = dict.fromkeys(reason for reason in (watched.job.reason, waited_for) if reason)
     return f": {', before that '.join(reasons)}" if reasons else ""
 
 

@@ -39,9 +39,7 @@ FAILURES = {
         kind=Kind.RETRY,
         code="40P01",
     ),
-    "passing": PipelineError(
-        "It failed", where="here", why="nobody knows", next_step="try again", kind=Kind.RETRY
-    ),
+    "passing": PipelineError("It failed", where="here", why="nobody knows", next_step="try again", kind=Kind.RETRY),
     "stopped": PipelineError("It failed", where="here", why="it always does", next_step="read the message"),
     "refused": Refused("The range is empty", where="here", why="its end is its start", next_step="name a day"),
 }
