@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from temporalio.api.enums.v1 import TimeoutType
+from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -49,6 +51,11 @@ class WorkflowStatus:
     attempt: int = 0
     last_heartbeat: datetime | None = None
     failure: str = ""
+
+    @property
+    def problem(self) -> str:
+        """How it ended, in words that `domain.failures` knows the causes by."""
+        return f"workflow {self.workflow_id} {self.state}: {self.failure or 'no reason given'}"
 
 
 @dataclass(frozen=True)
@@ -231,23 +238,42 @@ async def _described(client: Client, found: WorkflowExecutionDescription) -> Wor
         found.close_time,
         pending[0].attempt if pending else 0,
         beat.ToDatetime(tzinfo=found.start_time.tzinfo) if beat and beat.seconds else None,
-        pending[0].last_failure.message if pending and pending[0].HasField("last_failure") else "",
+        _chain(pending[0].last_failure) if pending and pending[0].HasField("last_failure") else "",
     )
 
 
 async def _failure(handle: Any, run_id: str | None) -> str:
-    """The messages of the closing event, outermost first."""
+    """What the closing event says of its causes, or of who ended it."""
     events = handle.fetch_history_events(event_filter_type=2, rpc_timeout=CALL_TIMEOUT)  # 2: the close event only
     async for event in events:
         if event.HasField("workflow_execution_timed_out_event_attributes"):
             return TIMED_OUT
-        failed = event.workflow_execution_failed_event_attributes
-        messages, cause = [], failed.failure if failed.HasField("failure") else None
-        while cause is not None:
-            messages.append(cause.message)
-            cause = cause.cause if cause.HasField("cause") else None
-        return ": ".join(m for m in messages if m) or event.workflow_execution_terminated_event_attributes.reason
+        failed = _chain(event.workflow_execution_failed_event_attributes.failure)
+        return failed or event.workflow_execution_terminated_event_attributes.reason
     return ""
+
+
+def _chain(failure: Failure) -> str:
+    """The messages of a failure and of its causes, outermost first, each with its type."""
+    links = [failure]
+    while links[-1].HasField("cause"):
+        links.append(links[-1].cause)
+    return ": ".join(said for said in map(_link, links) if said)
+
+
+def _link(failure: Failure) -> str:
+    """Its type too: what a worker says in words of its own is known by it, and a cancelled one may say nothing."""
+    kind = _type_of(failure)
+    return " ".join(part for part in (failure.message, f"(type {kind})" if kind else "") if part)
+
+
+def _type_of(failure: Failure) -> str:
+    which = failure.WhichOneof("failure_info")
+    if which == "timeout_failure_info":
+        return TimeoutType.Name(failure.timeout_failure_info.timeout_type)
+    if which == "application_failure_info":
+        return failure.application_failure_info.type
+    return {"canceled_failure_info": "canceled", "terminated_failure_info": "terminated"}.get(which or "", "")
 
 
 def _with_failure(status: WorkflowStatus, failure: str) -> WorkflowStatus:

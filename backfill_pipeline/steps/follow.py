@@ -28,12 +28,14 @@ class Watched:
     """What is known so far: workflow id -> profile, and the last status of each.
 
     told: profile -> progress, from the log of a Job that does the work itself.
+    waited_for: what the Job's pod lacked when it was last seen, if it never ran.
     """
 
     profiles: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
     told: dict[str, Progress] = field(default_factory=dict)
     job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
+    waited_for: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -87,6 +89,8 @@ def _looked(systems: Systems, inspection: Inspection, launched: Launched, watche
 
 def _look(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     watched.job = systems.launcher.status(launched.job_name)
+    if not watched.job.state.is_over:
+        watched.waited_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
     if watched.job.state is JobState.PENDING:
         systems.launcher.resume(launched.job_name)
     workflow = DATASETS[inspection.attempt.dataset].workflow
@@ -128,6 +132,13 @@ def _is_closed(status: WorkflowStatus | None) -> bool:
     return status is not None and status.state is not WorkflowState.RUNNING
 
 
+def _because(watched: Watched) -> str:
+    """Why the Job is as it is, and what it waited for if it never ran: its pod, which told it, goes with its end."""
+    waited_for = watched.waited_for if watched.job.exit_code is None else ""
+    reasons = dict.fromkeys(reason for reason in (watched.job.reason, waited_for) if reason)
+    return f": {', before that '.join(reasons)}" if reasons else ""
+
+
 def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
     ends = []
     for workflow_id, profile in sorted(watched.profiles.items(), key=lambda item: item[1]):
@@ -141,10 +152,10 @@ def _problems(systems: Systems, inspection: Inspection, launched: Launched, watc
     problems = []
     if watched.job.state is not JobState.SUCCEEDED:
         lines = tail(list(systems.launcher.log(launched.job_name)))
-        problems.append(f"Job {launched.job_name} {watched.job.state}: {watched.job.reason}; its log ends: {lines}")
+        problems.append(f"Job {launched.job_name} {watched.job.state}{_because(watched)}; its log ends: {lines}")
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
-            problems.append(f"workflow {status.workflow_id} {status.state}: {status.failure or 'no reason given'}")
+            problems.append(status.problem)
     wanted = inspection.attempt.profiles if DATASETS[inspection.attempt.dataset].workflow else ()
     missing = sorted(set(wanted) - set(watched.profiles.values()))
     problems += [f"no execution was started for profile {p}" for p in missing]
@@ -195,7 +206,7 @@ def _not_over(systems: Systems, inspection: Inspection, watched: Watched) -> Pip
     return PipelineError(
         "The window was not over at its deadline",
         where=str(inspection.attempt),
-        why=f"Job {watched.job.state}, open workflows: {', '.join(going_on) or 'none known'}",
+        why=f"Job {watched.job.state}{_because(watched)}, open workflows: {', '.join(going_on) or 'none known'}",
         next_step="they go on; a rerun ends them before it deletes. Use fewer days, or raise follow_deadline_seconds",
         kind=Kind.RETRY,
     )

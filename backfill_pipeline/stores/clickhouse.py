@@ -31,6 +31,7 @@ CODES: Mapping[int, tuple[Kind, str]] = {
     236: (Kind.RETRY, "aborted, the server may be stopping"),
     241: (Kind.RETRY, "memory limit exceeded: a smaller batch may pass"),
     242: (Kind.RETRY, "table is read-only, its Keeper session is lost"),
+    243: (Kind.RETRY, "not enough free disk"),
     252: (Kind.RETRY, "too many parts: merges must catch up"),
     341: (Kind.RETRY, "unfinished: accepted, an inactive replica has not done it"),
     344: (Kind.STOP, "not supported, such as a lightweight delete on a table with a projection"),

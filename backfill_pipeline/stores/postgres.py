@@ -71,6 +71,7 @@ CONNECT_TEXTS: tuple[tuple[str, Rule], ...] = (
     ("conflict with recovery", SQLSTATES["40001"]),
     ("too many clients", SQLSTATES["53300"]),
     ("remaining connection slots", SQLSTATES["53300"]),
+    ("too many connections for", SQLSTATES["53300"]),  # a role's or a database's own limit
     ("is starting up", SQLSTATES["57P03"]),
     ("is shutting down", SQLSTATES["57P01"]),
     ("not yet accepting connections", SQLSTATES["57P03"]),
@@ -78,6 +79,7 @@ CONNECT_TEXTS: tuple[tuple[str, Rule], ...] = (
     ("password authentication failed", SQLSTATES["28"]),
     ("no password supplied", SQLSTATES["28"]),
     ("pg_hba.conf", SQLSTATES["28"]),
+    ('FATAL: role "', SQLSTATES["28"]),  # it does not exist, or may not log in
     ("does not exist", SQLSTATES["3D000"]),
     ("server closed the connection", SQLSTATES["08"]),
     ("terminating connection", SQLSTATES["57P01"]),

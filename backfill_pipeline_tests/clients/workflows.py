@@ -21,13 +21,28 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.windows import Window, rfc3339
 
 T = TypeVar("T")
 CLUMSY = "MadeUpClumsy"
+DOOMED = "MadeUpDoomed"
 SHED = "MadeUpShedding"
 QUEUE = f"made-up-{uuid4()}"
 NOBODYS_QUEUE = f"nobody-{uuid4()}"
+FAILURES = {
+    "deadlock": PipelineError(
+        "PostgreSQL failed: deadlock",
+        where="postgresql://db.example:5432/app",
+        why="a long story",
+        next_step="try again",
+        kind=Kind.RETRY,
+        code="40P01",
+    ),
+    "passing": PipelineError("It failed", where="here", why="nobody knows", next_step="try again", kind=Kind.RETRY),
+    "stopped": PipelineError("It failed", where="here", why="it always does", next_step="read the message"),
+    "refused": Refused("The range is empty", where="here", why="its end is its start", next_step="name a day"),
+}
 
 
 def an_input(customer: str, profile: str, window: Window, attempt_id: str | None, **changes: Any) -> ReindexInput:
@@ -44,9 +59,19 @@ async def clumsy(behaviour: str) -> None:
         raise ApplicationError("the source is away", non_retryable=True)
     if behaviour == "stumble" and activity.info().attempt == 1:
         raise ApplicationError("deadlock detected")
-    while behaviour in ("hang", "stumble"):
+    if behaviour in FAILURES:
+        raise _as_the_worker_does(FAILURES[behaviour])
+    if behaviour == "silent":
+        await asyncio.sleep(30)
+    while behaviour in ("hang", "stumble", "drag"):
         await asyncio.sleep(0.1)
         activity.heartbeat(Progress(40, 2, 100).details())
+
+
+def _as_the_worker_does(error: PipelineError) -> ApplicationError:
+    raised = ApplicationError(str(error), type=error.kind.value)
+    raised.__cause__ = error
+    return raised
 
 
 @workflow.defn(name=CLUMSY)
@@ -60,6 +85,33 @@ class Clumsy:
             heartbeat_timeout=timedelta(seconds=5),
             retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=50)),
         )
+
+
+ONE_SECOND = timedelta(seconds=1)
+# What fails an activity that gets one try, by behaviour.
+SHORT: dict[str, dict[str, Any]] = {
+    "silent": {"heartbeat_timeout": ONE_SECOND, "start_to_close_timeout": timedelta(seconds=20)},
+    "hang": {"start_to_close_timeout": ONE_SECOND},
+    "drag": {"schedule_to_close_timeout": ONE_SECOND},
+    "queue": {
+        "schedule_to_start_timeout": ONE_SECOND,
+        "start_to_close_timeout": timedelta(seconds=20),
+        "task_queue": NOBODYS_QUEUE,
+    },
+}
+
+
+@workflow.defn(name=DOOMED)
+class Doomed:
+    """One try with short time-outs; as `parent` it waits for a child that hangs."""
+
+    @workflow.run
+    async def run(self, behaviour: str) -> None:
+        if behaviour == "parent":
+            await workflow.execute_child_workflow(CLUMSY, "hang", id=f"{workflow.info().workflow_id}-child")
+            return
+        limits = SHORT.get(behaviour, {"start_to_close_timeout": timedelta(seconds=20)})
+        await workflow.execute_activity(clumsy, behaviour, retry_policy=RetryPolicy(maximum_attempts=1), **limits)
 
 
 @workflow.defn(name=SHED)
@@ -101,7 +153,7 @@ class Started:
         worker = Worker(
             self.client,
             task_queue=QUEUE,
-            workflows=[Clumsy, Shedding],
+            workflows=[Clumsy, Doomed, Shedding],
             activities=[clumsy],
             workflow_runner=UnsandboxedWorkflowRunner(),
             max_heartbeat_throttle_interval=timedelta(milliseconds=100),

@@ -1,0 +1,390 @@
+"""Failures as they reached us, word for word, with where each was recorded. Numbers in them are of that moment.
+
+The tests beside the stores and clients provoke them anew and compare (`assert_diagnosed`), so that an upgrade that words
+one differently fails there. What nothing on one machine can be made to say is from the system's own source, and says so.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from backfill_pipeline.clients.kubernetes.state import status_of
+from backfill_pipeline.domain.causes import Cause
+from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.domain.failures import diagnose, diagnose_error
+from backfill_pipeline_tests.domain.failure_trees import TREES
+
+COMPARED = 300  # our errors cut what they quote, and where they do depends on the length of its numbers
+# Entries begin at the margin with their cause's name; what is indented goes on.
+TEXTS = {
+    "PostgreSQL 18.4 by psycopg 3.3.9 (the conflict with recovery: on a streaming replica)": """
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such column [42703]. Where: postgresql://127.0.0.1:26695/store.
+    Why: column "nope" does not exist LINE 1: SELECT nope FROM app.chats ^. Next: compare the source's schema with the
+    one in the documentation, then start again.
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such table [42P01]. Where: postgresql://127.0.0.1:26695/store. Why:
+    relation "app.nowhere" does not exist LINE 1: SELECT 1 FROM app.nowhere ^. Next: compare the source's schema with
+    the one in the documentation, then start again.
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such schema [3F000]. Where: postgresql://127.0.0.1:26695/store.
+    Why: schema "nope" does not exist LINE 1: SELECT nope.f() ^. Next: compare the source's schema with the one in the
+    documentation, then start again.
+STATEMENT_TIMEOUT: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
+    postgresql://127.0.0.1:26695/store. Why: canceling statement due to statement timeout. Next: try again with a
+    smaller range.
+SERVER_SHUTDOWN: PostgreSQL failed: the server is being shut down or an administrator ended the session [57P01].
+    Where: postgresql://127.0.0.1:26695/store. Why: terminating connection due to administrator command. Next: try
+    again; it is repeated with a backoff where that is safe.
+QUERY_KILLED: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
+    postgresql://127.0.0.1:26695/store. Why: canceling statement due to user request. Next: try again with a smaller
+    range.
+DEADLOCK: PostgreSQL failed: deadlock: the server ended us so that another could go on [40P01]. Where:
+    postgresql://127.0.0.1:26695/store. Why: deadlock detected DETAIL: Process 6162 waits for ShareLock on transaction
+    756; blocked by process 6163. Process 6163 waits for ShareLock on transaction 755; blocked by process 6162. HINT:
+    See server log for query details. CONTEXT: while updating tuple (0,2) in relation "fork". Next: try again; it is
+    repeated with a backoff where that is safe.
+SERIALIZATION: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
+    postgresql://127.0.0.1:26695/store. Why: could not serialize access due to read/write dependencies among
+    transactions DETAIL: Reason code: Canceled on identification as a pivot, during conflict out checking. HINT: The
+    transaction might succeed if retried.. Next: try again; on a replica: hot_standby_feedback.
+SERIALIZATION: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
+    postgresql://127.0.0.1:26695/store. Why: could not serialize access due to read/write dependencies among
+    transactions DETAIL: Reason code: Canceled on identification as a pivot, during commit attempt. HINT: The
+    transaction might succeed if retried.. Next: try again; on a replica: hot_standby_feedback.
+LOCK_TIMEOUT: PostgreSQL failed: a lock was not available in time [55P03]. Where: postgresql://127.0.0.1:26695/store.
+    Why: canceling statement due to lock timeout LINE 1: SELECT 1 FROM app.chats ^. Next: try again; it is repeated
+    with a backoff where that is safe.
+LOCK_TIMEOUT: PostgreSQL failed: a lock was not available in time [55P03]. Where: postgresql://127.0.0.1:26695/store.
+    Why: could not obtain lock on relation "app.chats". Next: try again; it is repeated with a backoff where that is
+    safe.
+IDLE_TIMEOUT: PostgreSQL failed: idle in transaction timeout: the sink was slower than the source allows [25P03].
+    Where: postgresql://127.0.0.1:26695/store. Why: terminating connection due to idle-in-transaction timeout. Next:
+    try again; it is repeated with a backoff where that is safe.
+IDLE_TIMEOUT: PostgreSQL failed: idle session timeout [57P05]. Where: postgresql://127.0.0.1:26695/store. Why:
+    terminating connection due to idle-session timeout. Next: try again; it is repeated with a backoff where that is
+    safe.
+STATEMENT_TIMEOUT: PostgreSQL failed: transaction timeout [25P04]. Where: postgresql://127.0.0.1:26695/store. Why:
+    terminating connection due to transaction timeout. Next: try again with a smaller range.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for role
+    "none_left". Next: try again; it is repeated with a backoff where that is safe.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
+    database "store". Next: try again; it is repeated with a backoff where that is safe.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: remaining connection slots are
+    reserved for roles with the SUPERUSER attribute. Next: try again; it is repeated with a backoff where that is
+    safe.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: sorry, too many clients already.
+    Next: try again; it is repeated with a backoff where that is safe.
+NO_RESOURCE: PostgreSQL failed: the server is out of a resource [53400]. Where: postgresql://127.0.0.1:26695/store.
+    Why: temporary file size exceeds "temp_file_limit" (64kB). Next: try again; it is repeated with a backoff where
+    that is safe.
+NOT_PERMITTED: PostgreSQL failed: the user may not do this [42501]. Where: postgresql://127.0.0.1:26695/store. Why:
+    permission denied for schema app LINE 1: SELECT 1 FROM app.chats ^. Next: correct the configured user, its
+    password or its rights.
+NOT_PERMITTED: PostgreSQL failed: the server does not accept the user. Where: postgresql://127.0.0.1:26695/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: role "nobody_here" does not
+    exist. Next: correct the configured user, its password or its rights.
+MISSING: PostgreSQL failed: the server has no such database. Where: postgresql://127.0.0.1:26695/nowhere. Why:
+    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: database "nowhere" does not
+    exist. Next: correct `database` in the configuration.
+UNREACHABLE: PostgreSQL failed: the host's name is not known. Where: postgresql://no-such-host.invalid:26695/store.
+    Why: failed to resolve host 'no-such-host.invalid': [Errno -2] Name or service not known. Next: correct `host`.
+UNREACHABLE: PostgreSQL failed: nobody listens at the address. Where: postgresql://127.0.0.1:23766/store. Why:
+    connection failed: connection to server at "127.0.0.1", port 23766 failed: Connection refused Is the server
+    running on that host and accepting TCP/IP connections?. Next: start PostgreSQL or correct it.
+CONNECTION_LOST: PostgreSQL failed: the connection was lost. Where: postgresql://127.0.0.1:35883/store. Why: consuming
+    input failed: server closed the connection unexpectedly This probably means the server terminated abnormally
+    before or while processing the request.. Next: try again; it is repeated with a backoff where that is safe.
+FAILS_AGAIN: PostgreSQL failed: a value can't be used as this type [22P02]. Where: postgresql://127.0.0.1:26695/store.
+    Why: invalid input syntax for type integer: "x" LINE 1: SELECT 'x'::int ^. Next: look at the row that the message
+    names.
+FAILS_AGAIN: PostgreSQL failed: the statement does not fit the server [42601]. Where:
+    postgresql://127.0.0.1:26695/store. Why: syntax error at or near "SELEC" LINE 1: SELEC 1 ^. Next: report it: the
+    statement is ours.
+RECOVERY_CONFLICT: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
+    postgresql://127.0.0.1:26303/store. Why: canceling statement due to conflict with recovery DETAIL: User query
+    might have needed to see row versions that must be removed.. Next: try again; on a replica: hot_standby_feedback.
+""",
+    "PostgreSQL 18.4 by the ADBC driver 1.13.0 (the conflict with recovery: on a streaming replica)": """
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such column [42703]. Where: postgresql://127.0.0.1:26695/store.
+    Why: NOT_FOUND: Failed to prepare query: ERROR: column "nope" does not exist LINE 1: SELECT nope FROM app.chats ^
+    Query was: SELECT nope FROM app.chats. SQLSTATE: 42703. Next: compare the source's schema with the one in the
+    documentation, then start again.
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such table [42P01]. Where: postgresql://127.0.0.1:26695/store. Why:
+    NOT_FOUND: Failed to prepare query: ERROR: relation "app.nowhere" does not exist LINE 1: SELECT 1 FROM app.nowhere
+    ^ Query was: SELECT 1 FROM app.nowhere. SQLSTATE: 42P01. Next: compare the source's schema with the one in the
+    documentation, then start again.
+SCHEMA_DRIFT: PostgreSQL failed: the source has no such schema [3F000]. Where: postgresql://127.0.0.1:26695/store.
+    Why: NOT_FOUND: Failed to prepare query: ERROR: schema "nope" does not exist LINE 1: SELECT nope.f() ^ Query was:
+    SELECT nope.f(). SQLSTATE: 3F000. Next: compare the source's schema with the one in the documentation, then start
+    again.
+STATEMENT_TIMEOUT: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
+    postgresql://127.0.0.1:26695/store. Why: CANCELLED: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
+    statement due to statement timeout . SQLSTATE: 57014. Next: try again with a smaller range.
+SERVER_SHUTDOWN: PostgreSQL failed: the server is being shut down or an administrator ended the session [57P01].
+    Where: postgresql://127.0.0.1:26695/store. Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: FATAL:
+    terminating connection due to administrator command . SQLSTATE: 57P01. Next: try again; it is repeated with a
+    backoff where that is safe.
+QUERY_KILLED: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
+    postgresql://127.0.0.1:26695/store. Why: CANCELLED: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
+    statement due to user request . SQLSTATE: 57014. Next: try again with a smaller range.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why: IO:
+    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
+    role "none_left". Next: try again; it is repeated with a backoff where that is safe.
+TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why: IO:
+    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
+    database "store". Next: try again; it is repeated with a backoff where that is safe.
+NO_RESOURCE: PostgreSQL failed: the server is out of a resource [53400]. Where: postgresql://127.0.0.1:26695/store.
+    Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: temporary file size exceeds "temp_file_limit" (64kB)
+    . SQLSTATE: 53400. Next: try again; it is repeated with a backoff where that is safe.
+NOT_PERMITTED: PostgreSQL failed: the user may not do this [42501]. Where: postgresql://127.0.0.1:26695/store. Why:
+    UNAUTHORIZED: Failed to prepare query: ERROR: permission denied for schema app LINE 1: SELECT 1 FROM app.chats ^
+    Query was: SELECT 1 FROM app.chats. SQLSTATE: 42501. Next: correct the configured user, its password or its
+    rights.
+NOT_PERMITTED: PostgreSQL failed: the server does not accept the user. Where: postgresql://127.0.0.1:26695/store. Why:
+    IO: [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: role "nobody_here"
+    does not exist. Next: correct the configured user, its password or its rights.
+MISSING: PostgreSQL failed: the server has no such database. Where: postgresql://127.0.0.1:26695/nowhere. Why: IO:
+    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: database "nowhere" does
+    not exist. Next: correct `database` in the configuration.
+UNREACHABLE: PostgreSQL failed: the host's name is not known. Where: postgresql://no-such-host.invalid:26695/store.
+    Why: IO: [libpq] Failed to connect: could not translate host name "no-such-host.invalid" to address: Name or
+    service not known. Next: correct `host`.
+UNREACHABLE: PostgreSQL failed: nobody listens at the address. Where: postgresql://127.0.0.1:26662/store. Why: IO:
+    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26662 failed: Connection refused Is the
+    server running on that host and accepting TCP/IP connections?. Next: start PostgreSQL or correct it.
+CONNECTION_LOST: PostgreSQL failed: the connection was lost. Where: postgresql://127.0.0.1:41779/store. Why: IO:
+    [libpq] Failed to execute query: could not begin COPY: server closed the connection unexpectedly This probably
+    means the server terminated abnormally before or while processing the request. Query was: COPY (SELECT
+    pg_sleep(5)) TO STDOUT (FORMAT binary). Next: try again; it is repeated with a backoff where that is safe.
+FAILS_AGAIN: PostgreSQL failed: a value can't be used as this type [22P02]. Where: postgresql://127.0.0.1:26695/store.
+    Why: INVALID_DATA: Failed to prepare query: ERROR: invalid input syntax for type integer: "x" LINE 1: SELECT
+    'x'::int ^ Query was: SELECT 'x'::int. SQLSTATE: 22P02. Next: look at the row that the message names.
+FAILS_AGAIN: PostgreSQL failed: the statement does not fit the server [42601]. Where:
+    postgresql://127.0.0.1:26695/store. Why: INVALID_ARGUMENT: Failed to prepare query: ERROR: syntax error at or near
+    "SELEC" LINE 1: SELEC 1 ^ Query was: SELEC 1. SQLSTATE: 42601. Next: report it: the statement is ours.
+RECOVERY_CONFLICT: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
+    postgresql://127.0.0.1:26303/store. Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
+    statement due to conflict with recovery DETAIL: User query might have needed to see row versions that must be
+    removed. . SQLSTATE: 40001. Next: try again; on a replica: hot_standby_feedback.
+""",
+    "ClickHouse 26.9.2.1, embedded, behind the gateway, by clickhouse-connect 1.12.0": """
+SCHEMA_DRIFT: ClickHouse failed [60]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unknown table: Received
+    ClickHouse exception, code: 60, server response: Code: 60. DB::Exception: Unknown table expression identifier
+    'nowhere'. In scope SELECT 1 FROM nowhere. (UNKNOWN_TABLE) (version 26.9.2.1 (official build)) (for url
+    http://127.0.0.1:24673). Next: compare the server's schema with the configuration.
+SCHEMA_DRIFT: ClickHouse failed [47]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unknown identifier: a column
+    is missing: Received ClickHouse exception, code: 47, server response: Code: 47. DB::Exception: Unknown expression
+    identifier `nope`. In scope SELECT nope FROM conversation. (UNKNOWN_IDENTIFIER) (version 26.9.2.1 (official
+    build)) (for url http://127.0.0.1:24673). Next: compare the server's schema with the configuration.
+SCHEMA_DRIFT: ClickHouse failed [16]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: no such column in the table:
+    Received ClickHouse exception, code: 16, server response: Code: 16. DB::Exception: No such column nope in table
+    default.conversation (e37bc4c4-d8bf-42c1-88d1-8b433f2265cb). (NO_SUCH_COLUMN_IN_TABLE) (version 26.9.2.1 (official
+    build)) (for url http://127.0.0.1:24673). Next: compare the server's schema with the configuration.
+MISSING: ClickHouse failed [81]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unknown database: Received
+    ClickHouse exception, code: 81, server response: Code: 81. DB::Exception: Database nowhere does not exist.
+    (UNKNOWN_DATABASE) (version 26.9.2.1 (official build)) (for url http://127.0.0.1:24673). Next: compare the
+    server's schema with the configuration.
+CLICKHOUSE_TIMEOUT: ClickHouse failed [159]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: timeout exceeded; the
+    statement may go on in the background: Received ClickHouse exception, code: 159, server response: Code: 159.
+    DB::Exception: Timeout exceeded: elapsed 1001.888 ms, maximum: 1000.000 ms. (TIMEOUT_EXCEEDED) (version 26.9.2.1
+    (official build)) (for url http://127.0.0.1:24673). Next: run it again; it continues or does nothing twice.
+CLICKHOUSE_MEMORY: ClickHouse failed [241]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: memory limit exceeded: a
+    smaller batch may pass: Received ClickHouse exception, code: 241, server response: Code: 241. DB::Exception: Query
+    memory limit exceeded: would use 12.06 MiB (attempt to allocate chunk of 8.00 MiB), maximum: 9.54 MiB: While
+    executing AggregatingTransform. (MEMORY_LIMIT_EXCEEDED) (version 26.9.2.1 (official build)) (for url
+    http://127.0.0.1:24673). Next: run it again; it continues or does nothing twice.
+FAILS_AGAIN: ClickHouse failed [62]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: syntax error: Received
+    ClickHouse exception, code: 62, server response: Code: 62. DB::Exception: Syntax error: failed at position 1
+    (SELEC): SELEC 1. Maybe you meant: SELECT. Expected one of: Query, Query with output, EXPLAIN, SELECT query,
+    possibly with UNION, list of union elements, SELECT query, subquery, possibly with UNION, SELECT or EXPLAIN
+    subquery, SELECT query, WITH, FROM, SELECT, SHOW CREATE QUOTA query, SHOW CREATE, SHOW [FULL] [TEMPORARY]
+    TABLES|DATABASES|CLUSTERS|CLUSTER|MERGES 'name' [[NOT] [I]L. Next: read the message; rerunning changes nothing
+    before its cause is gone.
+NOT_PERMITTED: ClickHouse failed [497]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: not enough privileges:
+    Received ClickHouse exception, code: 497, server response: Code: 497. DB::Exception: default: Not enough
+    privileges. To execute this query, it's necessary to have the grant CREATE USER ON stranger. (ACCESS_DENIED)
+    (version 26.9.2.1 (official build)) (for url http://127.0.0.1:24673). Next: read the message; rerunning changes
+    nothing before its cause is gone.
+TOO_MANY_PARTS: ClickHouse failed [252]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: too many parts: merges must
+    catch up: Received ClickHouse exception, code: 252, server response: Code: 252. DB::Exception: Too many parts (2
+    with average size of 329.00 B) in table 'default.strewn (815f0e88-255c-4b1c-8d05-7a49564f3c28)'. Merges are
+    processing significantly slower than inserts. (TOO_MANY_PARTS) (version 26.9.2.1 (official build)) (for url
+    http://127.0.0.1:24673). Next: run it again; it continues or does nothing twice.
+TOO_MANY_MUTATIONS: ClickHouse failed [692]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: too many mutations wait
+    on the table: Received ClickHouse exception, code: 692, server response: Code: 692. DB::Exception: Too many
+    unfinished mutations (2) in table default.strewn (7f0bbc13-4eb7-4fec-b8e5-9a919349b7c5). (TOO_MANY_MUTATIONS)
+    (version 26.9.2.1 (official build)) (for url http://127.0.0.1:24673). Next: run it again; it continues or does
+    nothing twice.
+NOT_SUPPORTED: ClickHouse failed [344]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: not supported, such as a
+    lightweight delete on a table with a projection: Received ClickHouse exception, code: 344, server response: Code:
+    344. DB::Exception: DELETE query is not allowed for table default.strewn because as it has projections and setting
+    lightweight_mutation_projection_mode is set to THROW. User should change lightweight_mutation_projection_mode OR
+    drop all the projections manually before running the query. (SUPPORT_IS_DISABLED) (version 26.9.2.1 (official
+    build)) (for url http://127.0.0.1:24673). Next: read the message; rerunning changes nothing before its cause is
+    gone.
+FAILS_AGAIN: ClickHouse failed [341]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unfinished: accepted, an
+    inactive replica has not done it: Received ClickHouse exception, code: 341, server response: Code: 341.
+    DB::Exception: Exception happened during execution of mutation 'mutation_2.txt' with part 'all_1_1_0' reason:
+    'Code: 395. DB::Exception: Value passed to 'throwIf' function is non-zero: while executing 'FUNCTION
+    throwIf(equals(__table1.n, 1_UInt8) :: 3) -> throwIf(equals(__table1.n, 1_UInt8)) UInt8 : 1'.
+    (FUNCTION_THROW_IF_VALUE_IS_NON_ZERO) (version 26.9.2.1)'. This error maybe retryable or not. In case of
+    unretryable error, m. Next: run it again; it continues or does nothing twice.
+NO_RESOURCE: ClickHouse failed [243]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: not enough free disk: Received
+    ClickHouse exception, code: 243, server response: Code: 243. DB::Exception: Could not perform insert. None of the
+    disks in volume 'default' have enough free space to meet the configured threshold. The threshold can be configured
+    either in MergeTree settings or User settings, using the following settings: (1)
+    `min_free_disk_bytes_to_perform_insert` = 1000000000000000 (2) `min_free_disk_ratio_to_perform_insert` = 0.
+    (NOT_ENOUGH_SPACE) (version 26.9.2.1 (official build)) (for url http://12. Next: run it again; it continues or
+    does nothing twice.
+QUERY_KILLED: ClickHouse failed [394]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: query was cancelled: Received
+    ClickHouse exception, code: 394, server response: Code: 394. DB::Exception: Query was cancelled.
+    (QUERY_WAS_CANCELLED) (version 26.9.2.1 (official build)) (for url http://127.0.0.1:24673). Next: read the
+    message; rerunning changes nothing before its cause is gone.
+QUERY_KILLED: ClickHouse failed [341]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unfinished: accepted, an
+    inactive replica has not done it: Received ClickHouse exception, code: 341, server response: Code: 341.
+    DB::Exception: Mutation mutation_2.txt was killed. (UNFINISHED) (version 26.9.2.1 (official build)) (for url
+    http://127.0.0.1:24673). Next: run it again; it continues or does nothing twice.
+UNKNOWN: The delete of conversation is not done. Where: ClickHouse shard 1 (127.0.0.1:24673), mutation mutation_2.txt.
+    Why: Code: 395. DB::Exception: Value passed to 'throwIf' function is non-zero: while executing 'FUNCTION
+    and(notEmpty(__table1.conversation_id) :: 3, equals(throwIf(equals(__table1.conversation_id, 'c1'_String)),
+    0_UInt8) :: 4) -> and(notEmpty(__table1.conversation_id), equals(throwIf(equals(__table1.conversation_id,
+    'c1'_String)... UInt8 : 2': While executing MergeTreeSelect(pool: ReadPoolInOrder, algorithm: InOrder).
+    (FUNCTION_THROW_IF_VALUE_IS_NON_ZERO) (version 26.9.2.1). Next: mend the cause and rerun the window; to give the
+    mutation up: KILL MUTATION WHERE table = 'conversation' AND mutation_id = 'mutation_2.txt'.
+TOO_MANY_MUTATIONS: 10 mutations wait on conversation; none was added. Where: ClickHouse shard 1 (127.0.0.1:24673).
+    Why: no room within 0 s. Next: look at the rows of system.mutations with table = 'conversation' that are not done,
+    then rerun.
+DEADLINE: The delete of conversation is not done. Where: ClickHouse shard 1 (127.0.0.1:24673), mutation None. Why: not
+    done within 0 s. Next: mend the cause and rerun the window; to give the mutation up: KILL MUTATION WHERE table =
+    'conversation' AND mutation_id = 'None'.
+UNREACHABLE: ClickHouse is away. Where: ClickHouse 127.0.0.1:9. Why: the server did not answer as ClickHouse does:
+    Error HTTPConnectionPool(host='127.0.0.1', port=9): Max retries exceeded with url:
+    /?query_id=ec50e9d3-7cf4-4fa7-97e3-2885226151a7 (Caused by NewConnectionError("HTTPConnection(host='127.0.0.1',
+    port=9): Failed to establish a new connection: [Errno 111] Connection refused")) executing HTTP request attempt 1
+    (http://127.0.0.1:9). Next: check that ClickHouse runs there and that the address is right, then rerun.
+UNREACHABLE: ClickHouse is away. Where: ClickHouse no-such-host.invalid:24673. Why: the server did not answer as
+    ClickHouse does: Error HTTPConnectionPool(host='no-such-host.invalid', port=24673): Max retries exceeded with url:
+    /?query_id=9133d3a4-7f48-4a4d-9cb3-88d178800325 (Caused by
+    NameResolutionError("HTTPConnection(host='no-such-host.invalid', port=24673): Failed to resolve
+    'no-such-host.invalid' ([Errno -2] Name or service not known)")) executing HTTP request attempt 1
+    (http://no-such-host.invalid:24673). Next: check that ClickHouse runs there and that the address is right, then
+    rerun.
+CLICKHOUSE_TIMEOUT: ClickHouse is away. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: the server did not answer as
+    ClickHouse does: Error HTTPConnectionPool(host='127.0.0.1', port=24673): Read timed out. (read timeout=1)
+    executing HTTP request attempt 1 (http://127.0.0.1:24673). Next: check that ClickHouse runs there and that the
+    address is right, then rerun.
+""",
+    "Temporal server 1.29.1, temporalio 1.35.0": """
+HEARTBEAT_TIMEOUT: workflow made-up-53ba2b07-c058-4354-9846-5b0f2049939c FAILED: Activity task timed out: activity
+    Heartbeat timeout (type TIMEOUT_TYPE_HEARTBEAT)
+START_TO_CLOSE_TIMEOUT: workflow made-up-5bc5c215-e61f-4d4e-9529-c28b574d8029 FAILED: Activity task timed out:
+    activity StartToClose timeout (type TIMEOUT_TYPE_START_TO_CLOSE)
+DEADLINE: workflow made-up-cccd91bd-7e8b-4242-9a31-f6f2fadddc2a FAILED: Activity task timed out: activity
+    ScheduleToClose timeout (type TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
+NO_WORKER: workflow made-up-5773447f-76e7-437a-b9a6-8cecc4853672 FAILED: Activity task timed out: activity
+    ScheduleToStart timeout (type TIMEOUT_TYPE_SCHEDULE_TO_START)
+DEADLOCK: workflow made-up-e089404f-6d3c-48dd-a048-2da0df2d7498 FAILED: Activity task failed: PostgreSQL failed:
+    deadlock [40P01]. Where: postgresql://db.example:5432/app. Why: a long story. Next: try again. (type retry):
+    PostgreSQL failed: deadlock [40P01]. Where: postgresql://db.example:5432/app. Why: a long story. Next: try again.
+    (type PipelineError)
+PASSING: workflow made-up-cb7c242b-71f9-455e-9cab-c1923ee19c8b FAILED: Activity task failed: It failed. Where: here.
+    Why: nobody knows. Next: try again. (type retry): It failed. Where: here. Why: nobody knows. Next: try again.
+    (type PipelineError)
+FAILS_AGAIN: workflow made-up-84bce925-56c2-48a5-8f9c-ae017a25bf18 FAILED: Activity task failed: It failed. Where:
+    here. Why: it always does. Next: read the message. (type stop): It failed. Where: here. Why: it always does. Next:
+    read the message. (type PipelineError)
+REFUSED: workflow made-up-5f710b09-95ac-47de-9ab3-ef753030f75d FAILED: Activity task failed: The range is empty.
+    Where: here. Why: its end is its start. Next: name a day. (type refused): The range is empty. Where: here. Why:
+    its end is its start. Next: name a day. (type Refused)
+UNKNOWN: workflow made-up-5f9afb1a-ee21-4425-8f2a-3c0cd495049a FAILED: Activity task failed: the source is away
+CANCELLED: workflow made-up-3f5c8c3c-cadb-4d77-b405-1cb449c93ff2 CANCELED: no reason given
+CANCELLED: workflow made-up-28917887-6127-419c-a111-16b864b864bb TERMINATED: somebody pulled the plug
+CANCELLED: workflow made-up-46c5f449-b70a-40b4-853c-20aa45dfb8b3 FAILED: Child Workflow execution cancelled: (type
+    canceled)
+CANCELLED: workflow made-up-ed264c04-00cf-4265-ab0a-47810fc25349 FAILED: Child Workflow execution terminated:
+    Terminated (type terminated)
+DEADLINE: workflow made-up-3f11d6fb-09df-45c7-b5c6-587cb5ce6f93 TIMED_OUT: its execution or run time-out was over; was
+    a worker polling its queue?
+GONE: workflow no-such-workflow UNKNOWN: Temporal no longer has it
+UNREACHABLE: Temporal is away. Where: Temporal 127.0.0.1:9, namespace ingestion. Why: Failed client connect: Server
+    connection error: tonic::transport::Error(Transport, ConnectError(ConnectError("tcp connect error", 127.0.0.1:9,
+    Os { code: 111, kind: ConnectionRefused, message: "Connection refused" }))). Next: check that it runs there and
+    that the address is right, then rerun; the run continues.
+UNREACHABLE: Temporal is away. Where: Temporal no-such-host.invalid:7233, namespace ingestion. Why: Failed client
+    connect: Server connection error: tonic::transport::Error(Transport, ConnectError(ConnectError("dns error", Custom
+    { kind: Uncategorized, error: "failed to lookup address information: Name or service not known" }))). Next: check
+    that it runs there and that the address is right, then rerun; the run continues.
+""",
+    "the source of ClickHouse's StorageReplicatedMergeTree and MergeTask: they need a replica, or a server that stops": """
+CLICKHOUSE_STOPPING: Code: 236. DB::Exception: Cancelled mutating parts. (ABORTED)
+UNFINISHED_REPLICA: Code: 341. DB::Exception: Mutation is not finished because some replicas are inactive right now: r2.
+    Mutation will be done asynchronously. (UNFINISHED)
+UNFINISHED_REPLICA: Code: 242. DB::Exception: Table is in readonly mode (replica path:
+    /clickhouse/tables/01/score/replicas/r1). (TABLE_IS_READ_ONLY)
+""",
+    "the source of pgx and clickhouse-go, the drivers that a worker in Go has": """
+DEADLOCK: activity error (type: Reindex): ERROR: deadlock detected (SQLSTATE 40P01)
+SERIALIZATION: ERROR: could not serialize access due to concurrent update (SQLSTATE 40001)
+RECOVERY_CONFLICT: ERROR: canceling statement due to conflict with recovery (SQLSTATE 40001)
+TOO_MANY_CONNECTIONS: FATAL: sorry, too many clients already (SQLSTATE 53300)
+NO_RESOURCE: ERROR: could not extend file "base/16384/24576": No space left on device (SQLSTATE 53100)
+CLICKHOUSE_MEMORY: insert: code: 241, message: Memory limit (total) exceeded: would use 31.24 GiB
+UNFINISHED_REPLICA: code: 341, message: Mutation is not finished because some replicas are inactive right now: r2
+CONNECTION_LOST: read tcp 10.0.0.7:41234->10.0.0.9:5432: read: connection reset by peer
+UNREACHABLE: dial tcp 10.0.0.9:5432: connect: connection refused
+UNREACHABLE: dial tcp: lookup db.example on 10.0.0.2:53: no such host
+""",
+    "our own words": """
+REFUSED: workflow backfill-1 FAILED: Activity task failed: Fewer rows than deadlock detected rows (type refused)
+HEARTBEAT_TIMEOUT: Activity task failed: nothing moved for 60 s; the next try resumes (type silent)
+PASSING: Activity task failed: the worker was told to end; another one resumes from the cursor (type shutdown)
+GONE: Job backfill-acme-1 gone: no folder /jobs/backfill-acme-1; its log ends:
+CANCELLED: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on,
+    the others were not started
+OUT_OF_MEMORY: A read outgrew its memory [too_large]. Where: PostgreSQL. Why: its rows take more than 1000 bytes. Next:
+    read a smaller range; the transfer does so by itself.
+""",
+}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    cause: Cause
+    text: str
+    where: str
+
+
+def _recorded() -> Iterator[Recorded]:
+    for where, block in TEXTS.items():
+        for entry in re.split(r"\n(?=\S)", block.strip()):
+            name, text = entry.split(": ", 1)
+            yield Recorded(Cause[name], " ".join(text.split()), where)
+    for cause, (job, pods, events) in TREES:
+        yield Recorded(
+            cause, f"Job one ended: {status_of(job, pods, events).reason}", "trees as Kubernetes' source fills them"
+        )
+
+
+RECORDED = tuple(_recorded())
+
+
+def plain(text: str) -> str:
+    """Without what differs from one time to the next: ids and numbers."""
+    without_ids = re.sub(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", "#", " ".join(text.split()))
+    return re.sub(r"\d+(?:\.\d+)*", "#", without_ids)[:COMPARED]
+
+
+def assert_diagnosed(error: PipelineError, cause: Cause, *, as_text: Cause | None = None) -> None:
+    """The error's cause, by its fields and by its words, which are those that were recorded.
+
+    as_text: where its words alone say less than its kind.
+    """
+    assert diagnose_error(error).cause is cause, error
+    assert_text_diagnosed(str(error), as_text or cause)
+
+
+def assert_text_diagnosed(text: str, cause: Cause) -> None:
+    assert diagnose([text]).cause is cause, text
+    assert (cause, plain(text)) in {(r.cause, plain(r.text)) for r in RECORDED}, f"not recorded: {cause.name}: {text}"
