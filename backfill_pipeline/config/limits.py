@@ -1,16 +1,21 @@
 """Bounds of a window, of waiting and of retrying; and the schedule that only verifies."""
 
 import re
+from datetime import timedelta
 
 from pydantic import Field, field_validator
 
 from backfill_pipeline.config.base import Model
+from backfill_pipeline.domain.retries import Policy
 
 
 class Limits(Model):
     max_window_days: int = Field(31, ge=1, le=366)
     max_rows_without_approval: int = Field(
         20_000_000, ge=1, description="source rows of a window; above: tag `approved/rows`"
+    )
+    max_job_rows: int = Field(
+        5_000_000, ge=1, description="source rows of one Job; a window with more is cut: month, 10, 5, 1 days"
     )
     min_source_ratio: float = Field(0.9, ge=0, le=1, description="source ids below this share of the target's refuse")
     lease_seconds: float = Field(60, gt=0)
@@ -26,8 +31,12 @@ class Limits(Model):
         20_000, ge=1, description="conversations read at once, with all that hangs on them"
     )
     slices_in_flight: int = Field(2, ge=1, le=8)
-    retry_attempts: int = Field(3, ge=0, description="automatic retries of a failed day")
+    retry_attempts: int = Field(5, ge=0, description="automatic retries of a failed day")
     retry_delay_seconds: float = Field(60, ge=0, description="before the first retry; doubles with each")
+
+    @property
+    def retry_policy(self) -> Policy:
+        return Policy(self.retry_attempts, timedelta(seconds=self.retry_delay_seconds))
 
 
 class Verification(Model):

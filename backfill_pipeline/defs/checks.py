@@ -12,15 +12,18 @@ from backfill_pipeline.defs.evaluations import (
     findings_evaluation,
     newest_materializations,
     parity_evaluation,
+    quarantine_evaluation,
 )
 from backfill_pipeline.defs.ops import AssetId
 from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import DATASETS, Check
 from backfill_pipeline.domain.naming import cluster_pool
+from backfill_pipeline.domain.retries import Of, given_up
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps import verify
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.failed_days import failed_days_of
 
 Evaluations = Iterable[dg.AssetCheckEvaluation]
 Evaluate = Callable[[AssetId, Sequence[str], Systems, Window, Targets], Evaluations]
@@ -62,11 +65,25 @@ def _active_days(
     return [findings_evaluation(of.key, Check.ACTIVE_DAYS, d, found[d], targets) for d in window.days]
 
 
+def _quarantine(
+    of: AssetId, profiles: Sequence[str], systems: Systems, window: Window, targets: Targets
+) -> Evaluations:
+    """A day that was done after it was given up is not given up, though the retry sensor may not know it yet."""
+    known = failed_days_of(systems.ledger, Of(of.cluster, of.customer, of.dataset), window)
+    policy = systems.limits.retry_policy
+    for day in window.days:
+        state, done = known.get(day), targets.get(str(day))
+        is_over = state is None or (done is not None and done.timestamp > state.last.ended_at.timestamp())
+        reason = None if state is None or is_over else given_up(state, policy)
+        yield quarantine_evaluation(of.key, day, state, reason, targets)
+
+
 EVALUATE: Mapping[Check, tuple[str, Evaluate]] = {
     Check.COUNT_PARITY: ("Same rows with the same contents on both sides.", _parity),
     Check.DUPLICATES: ("One row per id: after FINAL, over days, partitions, shards.", _duplicates),
     Check.TEMPLATE_COVERAGE: ("Every scorecard's template is handled by a configured dataset.", _coverage),
     Check.ONE_TO_ONE: ("Every ended conversation has one row, and every row its conversation, by id.", _one_to_one),
+    Check.QUARANTINE: ("The day is not left to a person by the retry sensor.", _quarantine),
     Check.ACTIVE_DAYS: ("Every agent is active on the same days on both sides.", _active_days),
 }
 

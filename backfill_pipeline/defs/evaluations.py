@@ -15,6 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.findings import Finding
+from backfill_pipeline.domain.retries import DayState, lift_command
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, Verdict
 
 Targets = Mapping[str, Target]
@@ -101,6 +102,24 @@ def findings_evaluation(
             "found": sum(f.rows for f in findings),
             "sample": dg.MetadataValue.json([s for f in findings for s in f.sample]),
         },
+        target_materialization_data=(targets or {}).get(str(day)),
+    )
+
+
+def quarantine_evaluation(
+    key: dg.AssetKey, day: date, state: DayState | None, reason: str | None, targets: Targets | None = None
+) -> dg.AssetCheckEvaluation:
+    """reason: why the day is given up; None, it is not."""
+    of = "/".join(key.path)
+    said = f"{reason}. Mend it, then materialize the day here, or: {lift_command(state)}" if state and reason else ""
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=Check.QUARANTINE.value,
+        partition=str(day),
+        passed=not reason,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=said or f"{of} of this day is not given up",
+        metadata={"run": state.last.run_id, "seen": state.last.evidence, "cause": state.last.cause} if state else {},
         target_materialization_data=(targets or {}).get(str(day)),
     )
 

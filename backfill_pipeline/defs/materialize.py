@@ -1,6 +1,6 @@
 """A day's materialization: what was deleted, launched, counted; and the events of a window that failed in part."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ from backfill_pipeline.defs.evaluations import coverage_evaluation, duplicates_e
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.verdicts import DaySums, DayVerdict
 from backfill_pipeline.domain.windows import rfc3339
-from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched, Recorded
+from backfill_pipeline.steps.records import Deletion, ExecutionEnd, Followed, Inspection, Launched, Recorded
 
 Steps = tuple[Inspection, Deletion, Launched, Followed]
 
@@ -54,6 +54,7 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
     inspection, deletion, launched, followed = steps
     attempt = inspection.attempt
     before = inspection.source.get(day.day), inspection.target.get(day.day)
+    part = followed.part_of(day.day)
     return {
         "verdict": str(day.verdict),
         "dagster/row_count": sum(s.rows for s in (day.target or {}).values()),
@@ -61,9 +62,10 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
         "rows deleted in the window": deletion.rows,
         "mutations": dg.MetadataValue.json([vars(d) for d in deletion.deleted]),
         "inactive replicas": ", ".join(sorted({r for d in deletion.deleted for r in d.inactive_replicas})) or "none",
-        "job": launched.job_name,
-        "job log": dg.MetadataValue.path(launched.log),
-        "workflows": dg.MetadataValue.md(_workflows(followed, cluster)),
+        "job": part.job_name if part else "none was started: an earlier one of the window had failed",
+        "job log": dg.MetadataValue.path(part.log if part else launched.log),
+        "job's days": str(part.window) if part else "none",
+        "workflows": dg.MetadataValue.md(_workflows(part.executions if part else (), cluster)),
         "source fingerprint": dg.MetadataValue.json({t: f"{s.fingerprint:x}" for t, s in (day.source or {}).items()}),
         "scorecards by dataset": dg.MetadataValue.json(recorded.verification.coverage.accounting(day.day)),
         "uncovered": dg.MetadataValue.json(recorded.verification.coverage.uncovered(day.day)),
@@ -83,10 +85,10 @@ def _seconds(steps: Steps, recorded: Recorded) -> dict[str, float]:
     return {n: round(s, 3) for n, s in zip(names, seconds, strict=True)}
 
 
-def _workflows(followed: Followed, cluster: Cluster) -> str:
+def _workflows(executions: Iterable[ExecutionEnd], cluster: Cluster) -> str:
     temporal = cluster.temporal
     lines = []
-    for end in followed.executions:
+    for end in executions:
         base = f"{temporal.ui}/namespaces/{temporal.namespace}/workflows/" if temporal and temporal.ui else None
         name = f"[{end.workflow_id}]({base}{end.workflow_id})" if base else f"`{end.workflow_id}`"
         lines.append(f"- {name}: {end.state}")

@@ -5,8 +5,7 @@ different pools are refused (dagster-facts, 13).
 """
 
 import getpass
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from uuid import NAMESPACE_OID, uuid5
@@ -14,12 +13,14 @@ from uuid import NAMESPACE_OID, uuid5
 import dagster as dg
 
 from backfill_pipeline.config import Cluster, Customer
+from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.graph import READY
 from backfill_pipeline.defs.materialize import publish
 from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.datasets import Dataset
-from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.failures import Diagnosis, diagnose_error
 from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
 from backfill_pipeline.domain.plans import Claim
@@ -29,9 +30,6 @@ from backfill_pipeline.steps.systems import Systems
 
 T = TypeVar("T")
 
-LAUNCHED_BY_TAG = "launched_by"
-ATTEMPT_TAG = "backfill/attempt"
-BY_HAND_TAG = "backfill/by_hand"
 FROM_FAILURE = (
     "A step was repeated alone (the run page's 'from failure'); that proves nothing, so no day was marked. "
     "Two right ways: on the backfill's page 're-execute from failure', or on the asset's page "
@@ -89,12 +87,17 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     )
     def inspect_op(context: dg.OpExecutionContext) -> Inspection:
         claim = _claim(context, cluster, assets)
-        context.instance.add_run_tags(context.run_id, {ATTEMPT_TAG: claim.attempt_id})
-        by, approved = launched_by(context.run.tags), approvals(context.run.tags)
-        with _left_to_a_person(context):
-            return _with_systems(
-                context, cluster, lambda s: inspect.inspect(s, claim, launched_by=by, approved=approved)
-            )
+        context.instance.add_run_tags(context.run_id, {tags.ATTEMPT: claim.attempt_id})
+        asked = context.run.tags
+        seen = _with_systems(
+            context,
+            cluster,
+            lambda s: inspect.inspect(
+                s, claim, launched_by=launched_by(asked), approved=approvals(asked), job_days=job_days_asked(asked)
+            ),
+        )
+        context.instance.add_run_tags(context.run_id, {tags.JOB_DAYS: str(seen.attempt.job_days)})
+        return seen
 
     @dg.op(
         name=f"delete_{suffix}",
@@ -129,6 +132,8 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
         _of_this_run(context, inspection)
         steps = (inspection, deletion, launched, followed)
         recorded = _with_systems(context, cluster, lambda s: record.record(s, *steps))
+        if why := record.why_bad(recorded.verification, followed):
+            tell_cause(context, why)
         publish(context, _asset(context, assets).key, steps, recorded, cluster)
 
     return StepOps(inspect_op, delete_op, follow_op, record_op)
@@ -149,10 +154,18 @@ def launch_op(cluster: Cluster, customer: Customer) -> dg.OpDefinition:
     return op
 
 
-def launched_by(tags: Mapping[str, str]) -> str:
+def tell_cause(context: dg.OpExecutionContext, why: Diagnosis) -> None:
+    """As tags of the run: its page shows them, lists of runs are filtered by them, the retry sensor acts on them."""
+    context.log.error(str(why))
+    context.instance.add_run_tags(
+        context.run_id, {tags.CAUSE: str(why.cause), tags.REMEDY: str(why.remedy), tags.EVIDENCE: why.evidence}
+    )
+
+
+def launched_by(run_tags: Mapping[str, str]) -> str:
     """Who launched the run. Open-source Dagster knows no users: only a tag, or the process's own account, can say it."""
-    automatic = tags.get("dagster/sensor_name") or tags.get("dagster/schedule_name")
-    return tags.get(LAUNCHED_BY_TAG) or automatic or f"unknown, through the UI or API of {getpass.getuser()}"
+    automatic = run_tags.get("dagster/sensor_name") or run_tags.get("dagster/schedule_name")
+    return run_tags.get(tags.LAUNCHED_BY) or automatic or f"unknown, through the UI or API of {getpass.getuser()}"
 
 
 def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str, AssetId]) -> Claim:
@@ -169,15 +182,23 @@ def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str
     )
 
 
-@contextmanager
-def _left_to_a_person(context: dg.OpExecutionContext) -> Iterator[None]:
-    """What is missing, such as a table or a column, is missing the next time too: the retry sensor passes the run over."""
-    try:
-        yield
-    except PipelineError as error:
-        if error.kind is Kind.MISSING:
-            context.instance.add_run_tags(context.run_id, {BY_HAND_TAG: error.kind.value})
-        raise
+def job_days_asked(run_tags: Mapping[str, str]) -> int | None:
+    """Days of one Job that the run's launcher wants.
+
+    Raises:
+        Refused: the tag is no number of days.
+    """
+    text = run_tags.get(tags.JOB_DAYS)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 366):
+        raise Refused(
+            "Not a number of days for one Job; nothing was touched",
+            where=f"run tag {tags.JOB_DAYS}={text[:40]!r}",
+            why="expected 1 to 366",
+            next_step="launch with another value, or without the tag",
+        )
+    return int(text)
 
 
 def _asset(context: dg.OpExecutionContext, assets: Mapping[str, AssetId]) -> AssetId:
@@ -191,5 +212,9 @@ def _of_this_run(context: dg.OpExecutionContext, inspection: Inspection) -> None
 
 def _with_systems(context: dg.OpExecutionContext, cluster: Cluster, call: Callable[[Systems], T]) -> T:
     pipeline: Pipeline = context.resources.pipeline
-    with pipeline.systems(cluster.name, context.log.info) as systems:
-        return call(systems)
+    try:
+        with pipeline.systems(cluster.name, context.log.info) as systems:
+            return call(systems)
+    except PipelineError as error:
+        tell_cause(context, diagnose_error(error))
+        raise

@@ -61,6 +61,8 @@ class Cause(_Named):
     CANCELLED = "cancelled from outside"
     CONNECTION_LOST = "connection lost"
     UNREACHABLE = "unreachable"
+    HELD = "held by another run"
+    DIFFERS = "both sides differ"
     REFUSED = "refused by a guard"
     MISSING = "missing"
     FAILS_AGAIN = "fails the same way each time"

@@ -60,6 +60,7 @@ class Check(StrEnum):
     TEMPLATE_COVERAGE = "template_coverage"
     ONE_TO_ONE = "one_to_one"
     ACTIVE_DAYS = "active_days"
+    QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _label_env(window: Window, customer: str, longest: timedelta) -> Mapping[str
     }
 
 
-_COMMON_CHECKS = (Check.COUNT_PARITY, Check.DUPLICATES)
+_COMMON_CHECKS = (Check.COUNT_PARITY, Check.DUPLICATES, Check.QUARANTINE)
 _BY_CONVERSATION = "conversation_id != ''"
 _KEY = ("customer_id", "profile_id", "toDate(conversation_start_time)")
 

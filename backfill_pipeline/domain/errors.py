@@ -41,6 +41,11 @@ class PipelineError(Exception):
         tag = f" [{code}]" if code else ""
         super().__init__(f"{what}{tag}. Where: {where}. Why: {why}. Next: {next_step}.")
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether asking again is worth it."""
+        return self.kind in (Kind.RETRY, Kind.UNREACHABLE)
+
 
 class Refused(PipelineError):
     """A guard said no before anything was touched."""

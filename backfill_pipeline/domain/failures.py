@@ -11,9 +11,26 @@ from dataclasses import dataclass
 from backfill_pipeline.domain.causes import Cause, Remedy, Rule, around
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
+DIFFERS = "the Job and its workflows ended well, and both sides differ"
+_HELD = Rule(
+    Cause.HELD,
+    Remedy.WAIT,
+    "another run or workflow is at work on these days; it is asked again when that is over",
+    phrases=(
+        r"Another attempt holds the lease of these days",
+        r"A workflow of the same customer and range is open and not ours",
+    ),
+)
 # The first rule that fits decides: what names a thing exactly stands before what it may be part of. A guard quotes what
 # it saw, which is not why it refused.
 RULES: tuple[Rule, ...] = (
+    _HELD,
+    Rule(
+        Cause.DIFFERS,
+        Remedy.AGAIN,
+        "the source changed while it was read, or the transfer lost or doubled rows; the checks name them",
+        phrases=(rf"^{DIFFERS}",),
+    ),
     Rule(Cause.REFUSED, Remedy.BY_HAND, "read which guard refused, and why", kinds=(Kind.REFUSED,)),
     Rule(
         Cause.RECOVERY_CONFLICT,
@@ -325,6 +342,8 @@ def diagnose(texts: Iterable[str]) -> Diagnosis:
 
 def diagnose_error(error: PipelineError) -> Diagnosis:
     """By its code, else by what it says, else by its kind, where nobody knows a better next step than the error itself."""
+    if _HELD.found_in(error.what):
+        return _diagnosis(_HELD, around(str(error), 0))
     if error.kind is not Kind.REFUSED:
         rule = next((r for r in RULES if r.is_of(error)), None)
         if rule:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from backfill_pipeline.domain.errors import Refused
@@ -57,6 +58,9 @@ def workflow_id(prefix: str, customer: str, profile: str, execution: UUID) -> st
     return f"{prefix}-{customer}-{profile}-{execution}"
 
 
-def execution_uuid(attempt_id: str, workflow: str, customer: str, profile: str) -> UUID:
-    """The same for the same attempt, so a repeated Job adopts its workflow and starts no second one."""
-    return uuid5(_EXECUTIONS, "\n".join([attempt_id, workflow, customer, profile]))
+def execution_uuid(attempt_id: str, workflow: str, customer: str, profile: str, start: datetime) -> UUID:
+    """The same for the same attempt and range, so a repeated Job adopts its workflow and starts no second one.
+
+    start: of the range; an attempt may cut its window into several, each with a Job and executions of its own.
+    """
+    return uuid5(_EXECUTIONS, "\n".join([attempt_id, workflow, customer, profile, start.astimezone(UTC).isoformat()]))

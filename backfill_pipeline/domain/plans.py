@@ -1,7 +1,7 @@
 """A window's plan as data: the dry run prints it, the run carries out the same one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from backfill_pipeline.domain import contracts, naming
@@ -28,10 +28,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Attempt(Claim):
-    """A claim that was granted: its marker is drawn, and its lease has a `fence`, which grows with every one taken."""
+    """A claim that was granted: its marker is drawn, and its lease has a `fence`, which grows with every one taken.
+
+    job_days: days of one Job; None, the whole window is one.
+    """
 
     marker: datetime
     fence: int
+    job_days: int | None = None
+
+    @property
+    def parts(self) -> "tuple[Attempt, ...]":
+        """The same attempt at the days of one Job after the other."""
+        size = self.job_days or len(self.window.days)
+        return tuple(replace(self, window=window, job_days=None) for window in self.window.split(size))
 
     def __str__(self) -> str:
         return f"{self.dataset} of {self.customer} on {self.cluster}, {self.window} (attempt {self.attempt_id})"
@@ -51,8 +61,10 @@ class Launch:
 
 @dataclass(frozen=True)
 class Plan:
+    """launches: one per part of the attempt, in their order."""
+
     deletes: tuple[Delete, ...]
-    launch: Launch
+    launches: tuple[Launch, ...]
 
 
 @dataclass(frozen=True)
@@ -66,14 +78,14 @@ class PlanLimits:
 
 
 def plan_window(attempt: Attempt, limits: PlanLimits, strays: Mapping[str, Sequence[Stray]] | None = None) -> Plan:
-    """What will be sent for this attempt: a delete per table, with its strays, and one Job."""
+    """What will be sent for this attempt: a delete per table for the whole window, with its strays, and its Jobs."""
     dataset = DATASETS[attempt.dataset]
     scope = (attempt.customer, attempt.profiles, attempt.window, attempt.marker)
     deletes = [
         build_delete(t, *scope, max_days=limits.max_days, above=limits.above, strays=(strays or {}).get(t.table, ()))
         for t in dataset.targets
     ]
-    return Plan(_children_first(deletes), _launch(attempt, dataset, limits))
+    return Plan(_children_first(deletes), tuple(_launch(part, dataset, limits) for part in attempt.parts))
 
 
 def _children_first(deletes: Sequence[Delete]) -> tuple[Delete, ...]:

@@ -28,13 +28,14 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         PipelineError: RETRY, one of ours does not close in time.
     """
     earlier = systems.ledger.unended(claim)
-    for attempt in earlier:
-        systems.log(f"ending what {attempt} left")
-        systems.launcher.cancel(_job_name(attempt))
+    parts = [part for attempt in earlier for part in attempt.parts]
+    for part in parts:
+        systems.log(f"ending what {part} left")
+        systems.launcher.cancel(_job_name(part))
     if workflow := DATASETS[claim.dataset].workflow:
-        _wait_until_listed(systems, workflow, earlier)
+        _wait_until_listed(systems, workflow, parts)
         _close_workflows(systems, claim, workflow, {a.attempt_id for a in earlier})
-        _wait_for_zombies(systems, workflow, earlier)
+        _wait_for_zombies(systems, workflow, parts)
     for attempt in earlier:
         systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
         systems.ledger.mark_ended(attempt)
@@ -49,9 +50,9 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
-def _wait_until_listed(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
+def _wait_until_listed(systems: Systems, workflow: WorkflowKind, parts: Iterable[Attempt]) -> None:
     """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
-    for attempt in earlier:
+    for attempt in parts:
         ids = _workflow_ids(workflow, attempt)
         there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
         end = systems.clock() + CLOSE_DEADLINE_SECONDS
@@ -64,7 +65,9 @@ def _wait_until_listed(systems: Systems, workflow: WorkflowKind, earlier: Iterab
 def _workflow_ids(workflow: WorkflowKind, attempt: Attempt) -> Iterator[str]:
     """Those of our own workers; others' are found by their input alone."""
     for profile in attempt.profiles:
-        uuid = naming.execution_uuid(attempt.attempt_id, workflow.prefix, attempt.customer, profile)
+        uuid = naming.execution_uuid(
+            attempt.attempt_id, workflow.prefix, attempt.customer, profile, attempt.window.start_time
+        )
         yield naming.workflow_id(workflow.prefix, attempt.customer, profile, uuid)
 
 
@@ -91,9 +94,9 @@ def _open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> l
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
-def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, earlier: Iterable[Attempt]) -> None:
+def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, parts: Iterable[Attempt]) -> None:
     """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
-    for attempt in earlier:
+    for attempt in parts:
         for found in _of_attempt(systems, workflow, attempt):
             _wait_for_zombie(systems, found)
 

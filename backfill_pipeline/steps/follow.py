@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 
 from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
 from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
+from backfill_pipeline.domain.causes import Remedy
 from backfill_pipeline.domain.contracts import Progress, execution_from_line, labelled_from_line
 from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.failures import diagnose
+from backfill_pipeline.domain.plans import Attempt, Launch
 from backfill_pipeline.steps.earlier import started_after
 from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.launch import make_job
 from backfill_pipeline.steps.progress import ProgressLog
-from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, Launched
+from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, Launched, PartEnd
 from backfill_pipeline.steps.systems import Systems
 
 CANCEL_SECONDS = 15
@@ -48,58 +52,90 @@ class Watched:
 
 
 def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
-    """Poll until the Job and every execution are over.
+    """Poll until the Job and every execution are over; then the same for the window's next part, which is launched here.
 
     Raises:
         PipelineError: RETRY, not over at the deadline; what goes on is named.
     """
-    started = time.monotonic()
-    watched = Watched()
-    with (
-        holding(systems, inspection.attempt, "follow", inspection.launched_by),
-        _ended_on_cancel(systems, inspection, launched, watched),
-    ):
-        _until_over(systems, inspection, launched, watched)
-        systems.ledger.mark_ended(inspection.attempt)
-    return Followed(_ends(watched), _problems(systems, inspection, launched, watched), time.monotonic() - started)
-
-
-def _until_over(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
+    started, attempt = time.monotonic(), inspection.attempt
     end = systems.clock() + systems.limits.follow_deadline_seconds
-    progress = ProgressLog(systems.log, systems.clock, DATASETS[inspection.attempt.dataset].unit)
-    while not _looked(systems, inspection, launched, watched):
+    parts: list[PartEnd] = []
+    with holding(systems, attempt, "follow", inspection.launched_by):
+        for part, planned in zip(attempt.parts, inspection.plan.launches, strict=True):
+            if parts and not _may_go_on(systems, parts[-1], part):
+                break
+            if parts:
+                systems.ledger.check_held(attempt)
+                launched = _next_launched(systems, planned, end)
+            parts.append(_followed(systems, part, launched, end))
+        systems.ledger.mark_ended(attempt)
+    return Followed(tuple(parts), time.monotonic() - started)
+
+
+def _may_go_on(systems: Systems, last: PartEnd, part: Attempt) -> bool:
+    """A part that failed for its size or by chance says nothing about the next one's days."""
+    why = diagnose(last.problems) if last.problems else None
+    if why and why.remedy in (Remedy.WAIT, Remedy.BY_HAND):
+        systems.log(f"{part.window} and later days are not started: {why}")
+        return False
+    return True
+
+
+def _next_launched(systems: Systems, planned: Launch, end: float) -> Launched:
+    """The first one's Job is the step before's. A cluster that is away half way through a window is asked again."""
+    while True:
+        try:
+            return make_job(systems, planned)
+        except PipelineError as error:
+            if not error.may_pass or systems.clock() > end:
+                raise
+            systems.log(f"asking again: {error}")
+            systems.sleep(systems.limits.poll_seconds)
+
+
+def _followed(systems: Systems, part: Attempt, launched: Launched, end: float) -> PartEnd:
+    watched = Watched()
+    with _ended_on_cancel(systems, part, launched.job_name, watched):
+        _until_over(systems, part, launched.job_name, watched, end)
+    problems = _problems(systems, part, launched.job_name, watched)
+    return PartEnd(part.window, launched.job_name, launched.log, _ends(watched), problems)
+
+
+def _until_over(systems: Systems, part: Attempt, job_name: str, watched: Watched, end: float) -> None:
+    progress = ProgressLog(systems.log, systems.clock, DATASETS[part.dataset].unit)
+    while not _looked(systems, part, job_name, watched):
         progress.tell(watched.progress)
         if systems.clock() > end:
-            raise _not_over(systems, inspection, watched)
+            raise _not_over(part, watched)
         systems.sleep(systems.limits.poll_seconds)
     progress.tell(watched.progress, is_last=True)
 
 
-def _looked(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> bool:
+def _looked(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> bool:
     """One look at everything; True when all is over. Temporal or Kubernetes away means: ask again."""
     try:
-        _look(systems, inspection, launched, watched)
+        _look(systems, part, job_name, watched)
     except PipelineError as error:
-        if error.kind not in (Kind.UNREACHABLE, Kind.RETRY):
+        if not error.may_pass:
             raise
         systems.log(f"asking again: {error}")
         return False
     return watched.is_over
 
 
-def _look(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
-    watched.job = systems.launcher.status(launched.job_name)
+def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> None:
+    watched.job = systems.launcher.status(job_name)
     if not watched.job.state.is_over:
         watched.waited_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
     if watched.job.state is JobState.PENDING:
-        systems.launcher.resume(launched.job_name)
-    workflow = DATASETS[inspection.attempt.dataset].workflow
+        systems.launcher.resume(job_name)
+    workflow = DATASETS[part.dataset].workflow
     if workflow is None:
-        watched.told.update(_told(systems, launched.job_name))
+        watched.told.update(_told(systems, job_name))
         return
-    watched.profiles.update(_from_log(systems, launched.job_name))
-    if watched.job.state.is_over and len(watched.profiles) < len(inspection.attempt.profiles):
-        watched.profiles.update(_from_input(systems, inspection, workflow))
+    watched.profiles.update(_from_log(systems, job_name))
+    if watched.job.state.is_over and len(watched.profiles) < len(part.profiles):
+        watched.profiles.update(_from_input(systems, part, workflow))
     for workflow_id in watched.profiles:
         if not _is_closed(watched.statuses.get(workflow_id)):
             watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
@@ -115,9 +151,8 @@ def _told(systems: Systems, job_name: str) -> Mapping[str, Progress]:
     return {f.profile: Progress(f.done, 0, f.total) for f in found if f}
 
 
-def _from_input(systems: Systems, inspection: Inspection, workflow: WorkflowKind) -> Mapping[str, str]:
+def _from_input(systems: Systems, attempt: Attempt, workflow: WorkflowKind) -> Mapping[str, str]:
     """The fall-back when log lines are missing (trap K4); a failed Job may have started fewer, so it is bounded."""
-    attempt = inspection.attempt
     end = systems.clock() + VISIBLE_SECONDS
     while True:
         found = systems.temporal.of_attempt(
@@ -148,40 +183,40 @@ def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
     return tuple(ends)
 
 
-def _problems(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> tuple[str, ...]:
+def _problems(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> tuple[str, ...]:
     problems = []
     if watched.job.state is not JobState.SUCCEEDED:
-        lines = tail(list(systems.launcher.log(launched.job_name)))
-        problems.append(f"Job {launched.job_name} {watched.job.state}{_because(watched)}; its log ends: {lines}")
+        lines = tail(list(systems.launcher.log(job_name)))
+        problems.append(f"Job {job_name} {watched.job.state}{_because(watched)}; its log ends: {lines}")
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(status.problem)
-    wanted = inspection.attempt.profiles if DATASETS[inspection.attempt.dataset].workflow else ()
+    wanted = part.profiles if DATASETS[part.dataset].workflow else ()
     missing = sorted(set(wanted) - set(watched.profiles.values()))
     problems += [f"no execution was started for profile {p}" for p in missing]
     return tuple(problems)
 
 
 @contextmanager
-def _ended_on_cancel(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> Iterator[None]:
+def _ended_on_cancel(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> Iterator[None]:
     """Cancelling the run cancels Job and workflows, or says what goes on; the window stays emptied."""
     try:
         yield
     except Exception:
         raise
     except BaseException:
-        systems.log(f"cancelled: ending {launched.job_name} and its workflows; the window stays emptied")
+        systems.log(f"cancelled: ending {job_name} and its workflows; the window stays emptied")
         try:
-            _end_all(systems, launched, watched)
-            systems.ledger.mark_ended(inspection.attempt)
+            _end_all(systems, job_name, watched)
+            systems.ledger.mark_ended(part)
         except PipelineError as error:
             systems.log(f"cancelled, but something may go on until the next run ends it: {error}")
         raise
 
 
-def _end_all(systems: Systems, launched: Launched, watched: Watched) -> None:
-    systems.launcher.cancel(launched.job_name, deadline_seconds=CANCEL_SECONDS)
-    watched.profiles.update(_from_log(systems, launched.job_name))
+def _end_all(systems: Systems, job_name: str, watched: Watched) -> None:
+    systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
+    watched.profiles.update(_from_log(systems, job_name))
     for workflow_id in watched.profiles:
         systems.temporal.cancel(workflow_id)
     end = systems.clock() + CANCEL_SECONDS
@@ -201,11 +236,11 @@ def _open_after_cancel(watched: Watched) -> PipelineError:
     )
 
 
-def _not_over(systems: Systems, inspection: Inspection, watched: Watched) -> PipelineError:
+def _not_over(part: Attempt, watched: Watched) -> PipelineError:
     going_on = [i for i in watched.profiles if not _is_closed(watched.statuses.get(i))]
     return PipelineError(
         "The window was not over at its deadline",
-        where=str(inspection.attempt),
+        where=str(part),
         why=f"Job {watched.job.state}{_because(watched)}, open workflows: {', '.join(going_on) or 'none known'}",
         next_step="they go on; a rerun ends them before it deletes. Use fewer days, or raise follow_deadline_seconds",
         kind=Kind.RETRY,

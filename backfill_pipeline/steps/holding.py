@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose_error
 from backfill_pipeline.domain.plans import Attempt
 from backfill_pipeline.steps.systems import Systems
 
@@ -28,11 +29,15 @@ def holding(systems: Systems, attempt: Attempt, step: str, launched_by: str) -> 
 def _give_up(systems: Systems, attempt: Attempt, step: str, launched_by: str, error: BaseException) -> None:
     outcome = "refused" if isinstance(error, Refused) else "failed" if isinstance(error, Exception) else "cancelled"
     with suppress(PipelineError):  # the first error is the one to report; the lease ends by itself
-        systems.ledger.audit(attempt, outcome, launched_by, _proof(step, error))
+        systems.ledger.audit(attempt, outcome, launched_by, _proof(attempt, step, error))
         if step in NOTHING_STARTED:
             systems.ledger.mark_ended(attempt)
         systems.ledger.release(attempt.attempt_id, attempt.fence)
 
 
-def _proof(step: str, error: BaseException) -> Mapping[str, Any]:
-    return {"step": step, "error": str(error) or type(error).__name__}
+def _proof(attempt: Attempt, step: str, error: BaseException) -> Mapping[str, Any]:
+    proof = {"step": step, "error": str(error) or type(error).__name__, "job_days": attempt.job_days}
+    if not isinstance(error, PipelineError):
+        return proof
+    why = diagnose_error(error)
+    return {**proof, "cause": why.cause, "remedy": why.remedy}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from backfill_pipeline.domain import cuts
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, refusals, window_refusals
@@ -14,7 +15,7 @@ from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.verdicts import together
 from backfill_pipeline.steps.earlier import end_earlier_attempts
 from backfill_pipeline.steps.holding import holding
-from backfill_pipeline.steps.records import Inspection
+from backfill_pipeline.steps.records import DayTables, Inspection
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.schemas import read_schemas
 from backfill_pipeline.stores.source import longest_conversation, source_sums
@@ -23,9 +24,17 @@ from backfill_pipeline.stores.target import dead_shards, future_rows, queued_blo
 
 
 def inspect(
-    systems: Systems, claim: Claim, *, launched_by: str, approved: frozenset[Approval] = frozenset()
+    systems: Systems,
+    claim: Claim,
+    *,
+    launched_by: str,
+    approved: frozenset[Approval] = frozenset(),
+    job_days: int | None = None,
 ) -> Inspection:
     """Take the lease, end what earlier attempts left, count both sides, judge, and draw the plan.
+
+    Args:
+        job_days: asked for; otherwise what went through before decides. Never more rows than the budget.
 
     Raises:
         Refused: with every reason; or the lease is another attempt's.
@@ -43,6 +52,7 @@ def inspect(
         _refuse(claim, refusals(signals, limits))
         assert signals.source is not None
         assert signals.target is not None
+        attempt = _cut(systems, attempt, together(signals.source), job_days)
         return Inspection(
             attempt=attempt,
             plan=plan(systems, attempt, signals.strays, approved),
@@ -91,6 +101,20 @@ def plan(
         above=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
     )
     return plan_window(attempt, limits, strays)
+
+
+def _cut(systems: Systems, attempt: Attempt, source: DayTables, asked: int | None) -> Attempt:
+    rows = {day: sum(s.rows for s in tables.values()) for day, tables in source.items()}
+    size = cuts.job_days(
+        attempt.window,
+        rows,
+        most_rows=systems.limits.max_job_rows,
+        history=systems.ledger.tried(attempt),
+        asked=asked,
+    )
+    if size < len(attempt.window.days):
+        systems.log(f"the window is cut into {len(attempt.window.split(size))} Jobs of up to {size} days, in sequence")
+    return systems.ledger.set_job_days(attempt, size)
 
 
 def _longest(systems: Systems) -> timedelta:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from backfill_pipeline.domain.failures import DIFFERS, Diagnosis, diagnose
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched, Recorded, Verification
 from backfill_pipeline.steps.systems import Systems
@@ -24,7 +25,7 @@ def record(
         verification = verify(systems, *who)
         doubled = find_doubled(systems, *who)
         outcome = "partly" if verification.bad or doubled else "done"
-        proof = {**_proof(inspection, deletion, launched, followed, verification), "doubled": [str(d) for d in doubled]}
+        proof = {**_proof(inspection, deletion, followed, verification), "doubled": [str(d) for d in doubled]}
         systems.ledger.check_held(attempt)
         audit_hash = systems.ledger.audit(attempt, outcome, inspection.launched_by, proof)
         systems.ledger.close(attempt)
@@ -32,13 +33,21 @@ def record(
     return Recorded(verification, doubled, audit_hash, time.monotonic() - started)
 
 
+def why_bad(verification: Verification, followed: Followed) -> Diagnosis | None:
+    """The cause of days that are not right; None where all are."""
+    return diagnose(followed.problems or (DIFFERS,)) if verification.bad else None
+
+
 def _proof(
-    inspection: Inspection, deletion: Deletion, launched: Launched, followed: Followed, verification: Verification
+    inspection: Inspection, deletion: Deletion, followed: Followed, verification: Verification
 ) -> Mapping[str, Any]:
+    why = why_bad(verification, followed)
     return {
         "approved": list(inspection.approved),
         "deleted": [vars(d) for d in deletion.deleted],
-        "job": launched.job_name,
+        "jobs": {str(p.window): p.job_name for p in followed.parts},
+        "job_days": inspection.attempt.job_days,
+        **({"cause": why.cause, "remedy": why.remedy} if why else {}),
         "executions": [vars(e) for e in followed.executions],
         "problems": list(followed.problems),
         "days": {str(d.day): {"verdict": d.verdict, "reasons": list(d.reasons)} for d in verification.days},

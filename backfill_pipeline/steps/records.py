@@ -7,6 +7,7 @@ from datetime import date
 from backfill_pipeline.domain.coverage import Coverage
 from backfill_pipeline.domain.plans import Attempt, Plan
 from backfill_pipeline.domain.verdicts import DayVerdict, Doubled, TableSum
+from backfill_pipeline.domain.windows import Window
 
 DayTables = Mapping[date, Mapping[str, TableSum]]
 
@@ -63,12 +64,34 @@ class ExecutionEnd:
 
 
 @dataclass(frozen=True)
-class Followed:
-    """How the Job and its executions ended. problems: what went wrong, in words; the verdict comes from counting."""
+class PartEnd:
+    """How one Job and its executions ended. problems: what went wrong, in words; the verdict comes from counting."""
 
+    window: Window
+    job_name: str
+    log: str
     executions: tuple[ExecutionEnd, ...]
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The parts of the window that were started, in their order; after one that nothing can follow there is none."""
+
+    parts: tuple[PartEnd, ...]
     seconds: float
+
+    @property
+    def executions(self) -> tuple[ExecutionEnd, ...]:
+        return tuple(e for part in self.parts for e in part.executions)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(p for part in self.parts for p in part.problems)
+
+    def part_of(self, day: date) -> PartEnd | None:
+        """None where its Job was not started, because an earlier one had failed."""
+        return next((p for p in self.parts if day in p.window.days), None)
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,11 @@ def open_ledger(config: Config) -> Ledger:
 def _launcher(cluster: Cluster) -> Launcher:
     given = cluster.launcher
     if given.kind == "local":
-        return LocalJobs(given.manifests, given.jobs / cluster.name, _job_environment(cluster))
+        return LocalJobs(given.manifests, given.jobs / cluster.name, job_environment(cluster))
     from backfill_pipeline.clients.kubernetes.login import opened  # its client costs half a second, and few need it
 
     return opened(given)
 
 
-def _job_environment(cluster: Cluster) -> Mapping[str, str]:
+def job_environment(cluster: Cluster) -> Mapping[str, str]:
     return {ENV_CLUSTER: cluster.name, ENV_CONFIG: os.environ.get(ENV_CONFIG, "")}

@@ -9,7 +9,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from importlib import resources
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from backfill_pipeline.domain.causes import Remedy
+from backfill_pipeline.domain.cuts import Tried
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.markers import draw_marker
 from backfill_pipeline.domain.plans import Attempt, Claim
@@ -56,7 +58,7 @@ class Ledger:
         _HAS_SCHEMA.add(str(self._postgres.address))
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection[Any]]:
+    def transaction(self) -> Iterator[Connection[Any]]:
         """Whichever process comes first makes the tables: a backfill may be launched before anything else ran."""
         if str(self._postgres.address) not in _HAS_SCHEMA:
             self.ensure_schema()
@@ -71,7 +73,7 @@ class Ledger:
         Raises:
             Refused: another attempt holds a day; says which one, its run and until when.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _lock_customer(connection, claim.cluster, claim.customer)
             fence = connection.execute("SELECT nextval('ledger.fence')").fetchone()[0]  # type: ignore[index]
             taken = connection.execute(_TAKE, {**vars(claim), "days": list(claim.window.days), **self._term(fence)})
@@ -81,7 +83,7 @@ class Ledger:
 
     def renew(self, attempt: Attempt) -> bool:
         """True while the lease is still this attempt's on every day; it is then good for another term."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             renewed = connection.execute(_RENEW, {**_mine(attempt), **self._term(attempt.fence)})
         return renewed.rowcount == len(attempt.window.days)
 
@@ -95,7 +97,7 @@ class Ledger:
             raise _lost(attempt)
 
     def release(self, attempt_id: str, fence: int) -> None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute("DELETE FROM ledger.leases WHERE attempt_id = %s AND fence = %s", [attempt_id, fence])
 
     @contextmanager
@@ -130,7 +132,7 @@ class Ledger:
 
         The marker is above all earlier ones of the customer in any dataset, as datasets share tables.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _lock_customer(connection, claim.cluster, claim.customer)
             last = connection.execute(_LAST_MARKER, vars(claim)).fetchone()[0]  # type: ignore[index]
             marker = draw_marker(last, server_now, skew, scale)
@@ -149,9 +151,23 @@ class Ledger:
 
     def unended(self, claim: Claim) -> tuple[Attempt, ...]:
         """Earlier attempts on these days whose Job or workflows may still be at work, oldest first."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(_UNENDED, {**vars(claim), **_span(claim.window)}).fetchall()
         return tuple(_attempt(r) for r in rows)
+
+    def set_job_days(self, attempt: Attempt, job_days: int) -> Attempt:
+        """The attempt cut into Jobs of so many days; written down before the first is made, as they are ended by name."""
+        with self.transaction() as connection:
+            connection.execute(
+                "UPDATE ledger.markers SET job_days = %s WHERE attempt_id = %s", [job_days, attempt.attempt_id]
+            )
+        return replace(attempt, job_days=job_days)
+
+    def tried(self, claim: Claim) -> tuple[Tried, ...]:
+        """How the last attempts of this customer and dataset went that say something about the size of a Job, oldest first."""
+        with self.transaction() as connection:
+            rows = connection.execute(_TRIED, {**vars(claim), "smaller": Remedy.SMALLER.value}).fetchall()
+        return tuple(Tried(size, passed) for size, passed in reversed(rows))
 
     def mark_delete_submitted(self, attempt: Attempt) -> None:
         """From here on the window is emptied, until `close`."""
@@ -165,7 +181,7 @@ class Ledger:
 
     def _stamp(self, column: str, attempt_id: str) -> None:
         assert column in ("delete_submitted_at", "ended_at", "closed_at")
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(
                 f"UPDATE ledger.markers SET {column} = coalesce({column}, now()) WHERE attempt_id = %s".encode(),  # noqa: S608 - one of three names
                 [attempt_id],
@@ -173,7 +189,7 @@ class Ledger:
 
     def emptied(self) -> tuple[Emptied, ...]:
         """Every window that is emptied now, oldest first."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             rows = connection.execute(_EMPTIED).fetchall()
         return tuple(
             Emptied(cluster, customer, dataset, window, attempt_id, since)
@@ -185,11 +201,11 @@ class Ledger:
 
     def write_step(self, run_id: str, step: str, record: str) -> None:
         """Keep a step's record (JSON text); written again, the newest counts."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(_WRITE_STEP, [run_id, step, record])
 
     def read_step(self, run_id: str, step: str) -> str | None:
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(
                 "SELECT record::text FROM ledger.step_records WHERE run_id = %s AND step = %s", [run_id, step]
             ).fetchone()
@@ -199,7 +215,7 @@ class Ledger:
         """Write the attempt's one row, if it has none yet; returns the SHA-256 that stands in the row."""
         row = {**_audit_identity(attempt), "outcome": outcome, "launched_by": launched_by, "proof": dict(proof)}
         digest = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(_AUDIT, {**row, "proof": Jsonb(row["proof"]), "hash": digest})
             kept = connection.execute("SELECT hash FROM audit.attempts WHERE attempt_id = %s", [attempt.attempt_id])
             return str(kept.fetchone()[0])  # type: ignore[index]
@@ -227,16 +243,22 @@ _LAST_MARKER = """
 SELECT max(marker) FROM ledger.markers
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND attempt_id <> %(attempt_id)s
 """
-_ATTEMPT_COLUMNS = (
-    "attempt_id, run_id, cluster, customer, profiles, dataset, start_day, end_day, marker, fence"  # as in _attempt
-)
+_DRAWN = "attempt_id, run_id, cluster, customer, profiles, dataset, start_day, end_day, marker, fence"
+_ATTEMPT_COLUMNS = f"{_DRAWN}, job_days"  # as in _attempt
 _DRAW = f"""
-INSERT INTO ledger.markers ({_ATTEMPT_COLUMNS})
+INSERT INTO ledger.markers ({_DRAWN})
 VALUES (%(attempt_id)s, %(run_id)s, %(cluster)s, %(customer)s, %(profiles)s, %(dataset)s, %(start_day)s, %(end_day)s,
         %(marker)s, %(fence)s)
 ON CONFLICT (attempt_id) DO UPDATE SET fence = excluded.fence
 RETURNING {_ATTEMPT_COLUMNS}
 """.encode()  # noqa: S608 - names of our own columns
+_TRIED = """
+SELECT (proof ->> 'job_days')::int, outcome = 'done' FROM audit.attempts
+WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)s
+  AND recorded_at > now() - interval '90 days' AND proof ->> 'job_days' IS NOT NULL
+  AND (outcome = 'done' OR proof ->> 'remedy' = %(smaller)s)
+ORDER BY recorded_at DESC LIMIT 50
+"""
 _UNENDED = f"""
 SELECT {_ATTEMPT_COLUMNS} FROM ledger.markers
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)s AND attempt_id <> %(attempt_id)s
@@ -285,9 +307,11 @@ def _days_of(claim: Claim) -> dict[str, Any]:
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:
-    attempt_id, run_id, cluster, customer, profiles, dataset, start, end, marker, fence = row
+    attempt_id, run_id, cluster, customer, profiles, dataset, start, end, marker, fence, job_days = row
     window = Window(start, end)
-    return Attempt(attempt_id, run_id, cluster, customer, tuple(profiles), dataset, window, marker, int(fence))
+    return Attempt(
+        attempt_id, run_id, cluster, customer, tuple(profiles), dataset, window, marker, int(fence), job_days
+    )
 
 
 def _audit_identity(attempt: Attempt) -> dict[str, Any]:

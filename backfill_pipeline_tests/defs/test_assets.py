@@ -70,6 +70,7 @@ def test_every_asset_has_its_gate_its_sources_all_checks_and_an_owner(repository
         "count_parity",
         "duplicates",
         "template_coverage",
+        "quarantine",
     }
     assert list(graph.get(key).owners) == ["team:data"]
     assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(7)
@@ -90,6 +91,7 @@ def test_labels_come_after_the_conversations_of_their_day_and_have_checks_of_the
         "duplicates",
         "one_to_one",
         "active_days",
+        "quarantine",
     }
     assert "temporal" not in node.kinds
 

@@ -1,145 +1,278 @@
-"""The retry sensor's choice, on a real Dagster instance with runs in every state."""
+"""The retry sensor's look at a real Dagster instance and a real ledger."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
 from backfill_pipeline.config import Limits
-from backfill_pipeline.defs.ops import BY_HAND_TAG, _left_to_a_person
+from backfill_pipeline.definitions import definitions_of
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
+from backfill_pipeline.defs.ops import job_days_asked, tell_cause
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
-from backfill_pipeline.defs.retry import RETRY_TAG, Failed, _failed, _is_due, _requests
-from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.defs.resources import Pipeline
+from backfill_pipeline.defs.retry import NAME, Tick, _quarantine_events, look, request_of
+from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose_error
+from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.steps.systems import open_ledger
+from backfill_pipeline.stores.failed_days import failed_days_of
+from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.pauses import end_pause, write_pause
+from backfill_pipeline_tests.live import Live
 
-KEY = dg.AssetKey(["conversations", "north", "acme"])
-OTHER = dg.AssetKey(["conversations", "north", "acme-east"])
+Status = dg.DagsterRunStatus
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
-LIMITS = Limits(retry_attempts=3, retry_delay_seconds=60)
+POLICY = Limits(retry_attempts=2, retry_delay_seconds=60).retry_policy
+
+
+class Site:
+    """A Dagster instance of its own, the ledger of the stack, and a cluster that no other test knows."""
+
+    def __init__(self, instance: dg.DagsterInstance, ledger: Ledger) -> None:
+        self.instance, self.ledger, self.cluster = instance, ledger, f"c{uuid4().hex[:8]}"
+        self.acme = Of(self.cluster, "acme", "conversations")
+        self.east = Of(self.cluster, "acme-east", "conversations")
+        self.seen: datetime | None = None
+
+    def key(self, of: Of) -> dg.AssetKey:
+        return dg.AssetKey([of.dataset, of.cluster, of.customer])
+
+    def ran(self, status: Status, window: Window = WINDOW, of: Of | None = None, **given: str) -> str:
+        """A run that ended so, now; its id."""
+        run = create_run_for_test(
+            self.instance,
+            asset_selection=frozenset({self.key(of or self.acme)}),
+            status=Status.STARTED,
+            tags={**range_tags(window), **given},
+        )
+        if status is Status.FAILURE:
+            self.instance.report_run_failed(run)
+        elif status is Status.SUCCESS:
+            self._report(dg.DagsterEventType.RUN_SUCCESS, run.run_id)
+        elif status is Status.CANCELED:
+            self.instance.report_run_canceled(run)
+        return str(run.run_id)
+
+    def materialized(self, run_id: str, day: str) -> None:
+        data = dg._core.events.StepMaterializationData(  # type: ignore[attr-defined]
+            dg.AssetMaterialization(self.key(self.acme), partition=day)
+        )
+        self._report(dg.DagsterEventType.ASSET_MATERIALIZATION, run_id, data)
+
+    def _report(self, kind: dg.DagsterEventType, run_id: str, data: Any = None) -> None:
+        self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "job", event_specific_data=data), run_id)
+
+    def tick(self, *, later: timedelta = timedelta(hours=9)) -> Tick:
+        keys = {self.key(of): of for of in (self.acme, self.east)}
+        found = look(self.instance, self.ledger, keys, POLICY, self.seen, datetime.now(UTC) + later)
+        self.seen = found.seen_until
+        ours = {at: s for at, s in found.days.items() if at[0].cluster == self.cluster}
+        return replace(found, days=ours, due=tuple(r for r in found.due if r.of.cluster == self.cluster))
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+def site(engines: Live) -> Iterator[Site]:
     with dg.instance_for_test() as instance:
-        yield instance
+        yield Site(instance, open_ledger(engines.config))
 
 
-def run(
-    instance: dg.DagsterInstance,
-    status: dg.DagsterRunStatus,
-    window: Window = WINDOW,
-    key: dg.AssetKey = KEY,
-    **tags: str,
-) -> str:
-    return str(
-        create_run_for_test(
-            instance, asset_selection=frozenset({key}), status=status, tags={**range_tags(window), **tags}
-        ).run_id
+def windows(tick: Tick) -> list[str]:
+    return [str(r.window) for r in tick.due]
+
+
+def test_s3_a_day_that_failed_long_ago_is_not_left_red_for_ever(site: Site) -> None:
+    failed = site.ran(Status.FAILURE)
+    (retry,) = site.tick().due
+    assert (retry.failed_run, retry.window) == (failed, WINDOW)
+    for _ in range(3):
+        assert windows(site.tick()) == [str(WINDOW)]
+
+
+def test_a_day_that_another_run_did_meanwhile_is_not_deleted_again(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    site.tick()
+    site.ran(Status.SUCCESS, Window(date(2026, 1, 2), date(2026, 1, 3)))
+    tick = site.tick()
+    assert windows(tick) == ["2026-01-01"]
+    assert {str(day) for (_, day), s in tick.days.items() if s.last.ended == "failed"} == {"2026-01-01", "2026-01-03"}
+
+
+@pytest.mark.parametrize("status", [Status.STARTED, Status.NOT_STARTED])
+def test_a_customer_that_is_at_work_is_not_done_twice_at_once(site: Site, status: Status) -> None:
+    site.ran(Status.FAILURE)
+    create_run_for_test(
+        site.instance, asset_selection=frozenset({site.key(site.acme)}), status=status, tags=range_tags(WINDOW)
     )
+    assert windows(site.tick()) == []
 
 
-def found(instance: dg.DagsterInstance) -> list[Failed]:
-    return list(_failed(instance, {KEY, OTHER}))
-
-
-def test_a_failed_day_is_left_red_for_ever_unless_its_newest_run_is_looked_at(instance: dg.DagsterInstance) -> None:
-    failed = run(instance, dg.DagsterRunStatus.FAILURE)
-    assert [(f.run_id, f.days) for f in found(instance)] == [(failed, WINDOW.days)]
-
-
-def test_a_day_that_another_run_did_meanwhile_is_not_deleted_again(instance: dg.DagsterInstance) -> None:
-    run(instance, dg.DagsterRunStatus.FAILURE)
-    run(instance, dg.DagsterRunStatus.SUCCESS, Window(date(2026, 1, 2), date(2026, 1, 3)))
-    (left,) = found(instance)
-    assert left.days == (date(2026, 1, 1), date(2026, 1, 3))
-
-
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.NOT_STARTED])
-def test_a_day_that_is_being_done_is_not_done_twice(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
-    run(instance, dg.DagsterRunStatus.FAILURE)
-    run(instance, status)
-    assert found(instance) == []
-
-
-def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(instance: dg.DagsterInstance) -> None:
-    run(instance, dg.DagsterRunStatus.FAILURE)
-    run(instance, dg.DagsterRunStatus.CANCELED)
-    assert found(instance) == []
+def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    site.ran(Status.CANCELED)
+    tick = site.tick()
+    assert windows(tick) == []
+    assert {s.last.ended for s in tick.days.values()} == {"cancelled"}
 
 
 @pytest.mark.parametrize(
-    "tags", [{RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"}, {RANGE_START: "yesterday", RANGE_END: "2026-01-02"}]
+    "given", [{RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"}, {RANGE_START: "yesterday"}, {tags.RETRY: "many"}]
 )
-def test_a_run_with_a_reversed_range_does_not_stop_the_retries_of_all_others(
-    instance: dg.DagsterInstance, tags: dict[str, str]
-) -> None:
-    failed = run(instance, dg.DagsterRunStatus.FAILURE)
-    run(instance, dg.DagsterRunStatus.FAILURE, **tags)
-    assert [f.run_id for f in found(instance)] == [failed]
+def test_a_run_with_tags_of_anybody_does_not_stop_the_retries_of_all_others(site: Site, given: dict[str, str]) -> None:
+    site.ran(Status.FAILURE, of=site.east)
+    site.ran(Status.FAILURE, **given)
+    assert site.east in {r.of for r in site.tick().due}
 
 
-def test_another_customers_success_does_not_hide_a_failure(instance: dg.DagsterInstance) -> None:
-    run(instance, dg.DagsterRunStatus.FAILURE)
-    run(instance, dg.DagsterRunStatus.SUCCESS, key=OTHER)
-    assert [f.key for f in found(instance)] == [KEY]
+def test_another_customers_success_does_not_hide_a_failure(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    site.ran(Status.SUCCESS, of=site.east)
+    assert [r.of for r in site.tick().due] == [site.acme]
 
 
-def test_days_that_the_failed_run_materialized_are_not_deleted_again(instance: dg.DagsterInstance) -> None:
-    failed = run(instance, dg.DagsterRunStatus.FAILURE)
-    event = dg.DagsterEvent(
-        dg.DagsterEventType.ASSET_MATERIALIZATION.value,
-        "job",
-        event_specific_data=dg._core.events.StepMaterializationData(  # type: ignore[attr-defined]
-            dg.AssetMaterialization(KEY, partition="2026-01-02")
-        ),
+def test_days_that_the_failed_run_materialized_are_not_deleted_again(site: Site) -> None:
+    run = create_run_for_test(
+        site.instance,
+        asset_selection=frozenset({site.key(site.acme)}),
+        status=Status.STARTED,
+        tags=range_tags(WINDOW),
     )
-    instance.report_dagster_event(event, failed)
-    (left,) = found(instance)
-    assert left.days == (date(2026, 1, 1), date(2026, 1, 3))
+    site.materialized(run.run_id, "2026-01-02")
+    site.instance.report_run_failed(run)
+    tick = site.tick()
+    assert windows(tick) == ["2026-01-01"]
+    assert {str(day) for _, day in tick.days} == {"2026-01-01", "2026-01-03"}
 
 
-@pytest.mark.parametrize(("kind", "is_left"), [(Kind.MISSING, True), (Kind.UNREACHABLE, False), (Kind.REFUSED, False)])
-def test_p8_a_run_that_lacked_a_column_is_not_retried(instance: dg.DagsterInstance, kind: Kind, is_left: bool) -> None:
+def test_a_tick_that_died_half_way_is_simply_repeated(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    first = site.tick()
+    site.seen = None
+    assert [r.run_key for r in site.tick().due] == [r.run_key for r in first.due]
+
+
+def test_a_run_that_was_killed_says_nothing_and_is_done_again(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    tick = site.tick()
+    assert len(tick.due) == 1
+    assert {s.last.evidence for s in tick.days.values()} == {WITHOUT_A_WORD}
+
+
+def test_a_paused_cluster_is_left_alone_until_it_is_resumed(site: Site) -> None:
+    site.ran(Status.FAILURE)
+    write_pause(site.ledger, site.cluster, why="its disk is being changed", by_whom="an operator")
+    assert windows(site.tick()) == []
+    assert end_pause(site.ledger, site.cluster)
+    assert windows(site.tick()) == [str(WINDOW)]
+    assert not end_pause(site.ledger, site.cluster)
+
+
+def failing(kind: Kind) -> dict[str, str]:
+    """The tags that a run has whose step failed so, written by the step itself."""
+
     @dg.op
-    def inspect(context: dg.OpExecutionContext) -> None:
-        with _left_to_a_person(context):
-            raise PipelineError("no such column", where="-", why="-", next_step="-", kind=kind)
+    def step(context: dg.OpExecutionContext) -> None:
+        error = PipelineError("no such column", where="-", why="-", next_step="-", kind=kind)
+        tell_cause(context, diagnose_error(error))
+        raise error
 
-    @dg.job(tags=range_tags(WINDOW))
-    def failing() -> None:
-        inspect()
+    @dg.job
+    def job() -> None:
+        step()
 
-    result = failing.execute_in_process(instance=instance, raise_on_error=False)
-    tags = dict(instance.get_run_by_id(result.run_id).tags)  # type: ignore[union-attr]
-    assert (BY_HAND_TAG in tags) is is_left
-    run(instance, dg.DagsterRunStatus.FAILURE, **tags)
-    assert (found(instance) == []) is is_left
-
-
-FAILED = Failed(KEY, "run-1", WINDOW.days, 0, ended=1000.0)
+    with dg.instance_for_test() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        found = instance.get_run_by_id(result.run_id)
+        assert found
+        return {t: v for t, v in found.tags.items() if t in (tags.CAUSE, tags.REMEDY, tags.EVIDENCE)}
 
 
-def test_a_database_that_is_down_is_not_hammered_the_delay_doubles_with_every_retry() -> None:
-    assert [_is_due(replace(FAILED, retry=n), LIMITS, 1000 + 60 * 2**n - 1) for n in range(3)] == [False] * 3
-    assert [_is_due(replace(FAILED, retry=n), LIMITS, 1000 + 60 * 2**n) for n in range(3)] == [True] * 3
+@pytest.mark.parametrize(
+    ("kind", "is_given_up"),
+    [(Kind.MISSING, True), (Kind.REFUSED, True), (Kind.UNREACHABLE, False), (Kind.RETRY, False)],
+)
+def test_p8_what_a_person_must_mend_is_quarantined_with_its_reason_and_the_command_that_lifts_it(
+    site: Site, kind: Kind, is_given_up: bool
+) -> None:
+    site.ran(Status.FAILURE, **failing(kind))
+    tick = site.tick()
+    assert (windows(tick) == []) is is_given_up
+    keys = {site.key(site.acme): site.acme}
+    events = list(_quarantine_events(tick, keys, POLICY))
+    assert len(events) == (3 if is_given_up else 0)
+    for event in events:
+        assert not event.passed
+        assert f"backfill retry --cluster {site.cluster} --dataset conversations acme" in str(event.description)
 
 
-def test_a_day_that_never_succeeds_is_left_after_the_last_attempt() -> None:
-    assert not _is_due(replace(FAILED, retry=3), LIMITS, 1e12)
+def test_a_quarantine_that_a_person_lifted_is_shown_as_lifted(site: Site) -> None:
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    site.tick()
+    site.ran(Status.SUCCESS)
+    tick = site.tick()
+    events = list(_quarantine_events(tick, {site.key(site.acme): site.acme}, POLICY))
+    assert [e.passed for e in events] == [True] * 3
+    assert failed_days_of(site.ledger, site.acme, WINDOW)[WINDOW.start].last.ended == "done"
 
 
-def test_s1_a_retry_is_not_dropped_because_an_earlier_ones_run_key_is_remembered() -> None:
-    keys = {r.run_key for n in range(3) for r in _requests(replace(FAILED, retry=n))}
-    keys |= {r.run_key for r in _requests(replace(FAILED, run_id="run-2"))}
-    assert len(keys) == 4
+def test_s4_days_attempt_and_size_reach_the_run_as_tags(site: Site) -> None:
+    deadlock = {
+        tags.CAUSE: str(Cause.DEADLOCK),
+        tags.REMEDY: str(Remedy.SMALLER),
+        tags.JOB_DAYS: "3",
+        "approved/rows": "true",
+    }
+    failed = site.ran(Status.FAILURE, **deadlock, **{tags.LAUNCHED_BY: "someone", "dagster/backfill": "b1"})
+    (retry,) = site.tick().due
+    assert dict(request_of(retry).tags) == {
+        **range_tags(WINDOW),
+        tags.RETRY: "1",
+        tags.RETRY_OF: failed,
+        tags.JOB_DAYS: "1",
+        tags.LAUNCHED_BY: "someone",
+        "approved/rows": "true",
+    }
 
 
-def test_s4_days_and_attempt_reach_the_run_as_tags() -> None:
-    holed = replace(FAILED, days=(date(2026, 1, 1), date(2026, 1, 3)))
-    first, third = (dict(r.tags) for r in _requests(holed))
-    assert range_tags(Window(date(2026, 1, 1), date(2026, 1, 2))).items() <= first.items()
-    assert range_tags(Window(date(2026, 1, 3), date(2026, 1, 4))).items() <= third.items()
-    assert first[RETRY_TAG] == third[RETRY_TAG] == "1"
+@pytest.mark.parametrize("text", ["0", "-1", "367", "ten", "1.5", "", "¹"])
+def test_a_size_that_is_none_is_refused_before_anything_is_touched(text: str) -> None:
+    with pytest.raises(Refused, match="Not a number of days"):
+        job_days_asked({tags.JOB_DAYS: text})
+
+
+def test_s2_a_tick_stays_quick_however_many_days_have_failed(site: Site) -> None:
+    """Not a measure: 100 windows of a year would take minutes if anything were asked per day."""
+    year = Window(date(2025, 1, 1), date(2026, 1, 1))
+    for n in range(20):
+        site.ran(Status.FAILURE, year, **{tags.RETRY: str(n % 2)})
+    started = time.monotonic()
+    tick = site.tick()
+    assert time.monotonic() - started < 10
+    assert len(tick.days) == 365
+    assert windows(tick) == [str(year)]
+
+
+def test_the_sensor_carries_its_cursor_on_and_writes_down_what_failed(engines: Live) -> None:
+    config = engines.config
+    repository = definitions_of(config).get_repository_def()
+    with dg.instance_for_test() as instance:
+        key = dg.AssetKey(["conversations", "north", "globex"])
+        run = create_run_for_test(instance, asset_selection=frozenset({key}), tags=range_tags(WINDOW))
+        instance.report_run_failed(run)
+        context = dg.build_sensor_context(
+            instance, sensor_name=NAME, repository_def=repository, resources={"pipeline": Pipeline(config)}
+        )
+        result = repository.get_sensor_def(NAME).evaluate_tick(context)
+    assert result.cursor
+    assert datetime.fromisoformat(result.cursor) <= datetime.now(UTC)
+    known = failed_days_of(open_ledger(config), Of("north", "globex", "conversations"), WINDOW)
+    assert {s.last.run_id for s in known.values()} == {run.run_id}

@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ LINE = (
 @st.composite
 def executions(draw: st.DrawFn) -> Execution:
     customer, profile, attempt = draw(ids), draw(ids), draw(uuids)
-    uuid = execution_uuid(attempt, "ReindexConversations", customer, profile)
+    uuid = execution_uuid(attempt, "ReindexConversations", customer, profile, datetime(2026, 1, 1, tzinfo=UTC))
     workflow = workflow_id("reindexconversations", customer, profile, uuid)
     return Execution(customer, profile, str(uuid), workflow, draw(ids))
 

@@ -122,8 +122,14 @@ def test_a_repeated_job_finds_its_own_workflow_again(attempt: str, customer: str
 
 
 def _workflow(attempt: str, customer: str, profile: str) -> str:
-    execution = execution_uuid(attempt, "ReindexConversations", customer, profile)
+    execution = execution_uuid(attempt, "ReindexConversations", customer, profile, DAY.start_time)
     return workflow_id("reindexconversations", customer, profile, execution)
+
+
+def test_k2_the_parts_of_a_window_get_workflows_of_their_own() -> None:
+    """Else the second part's Job would adopt the first one's workflow, and its days would stay empty."""
+    parts = Window(date(2026, 1, 1), date(2026, 1, 4)).split(1)
+    assert len({execution_uuid("1", "ReindexConversations", "acme", "default", p.start_time) for p in parts}) == 3
 
 
 @given(ids)

@@ -134,7 +134,7 @@ _FUNCTIONS = (
     "inspect.end_earlier_attempts", "inspect.source_sums", "inspect.target_sums", "inspect.plan",
     "record.verify", "record.find_doubled", "driver.save",
 )  # fmt: skip
-_NO_STATEMENTS = {"ledger.kept", "temporal.close", "launcher.where"}
+_NO_STATEMENTS = {"ledger.kept", "ledger.transaction", "temporal.close", "launcher.where"}
 
 
 def _names(systems: Systems) -> Iterator[str]:

@@ -14,6 +14,8 @@ INSPECT = (
     After("inspect.end_earlier_attempts"),
     After("inspect.source_sums"),
     After("inspect.target_sums"),
+    After("ledger.tried"),
+    After("ledger.set_job_days"),
     After("inspect.plan"),
     After("driver.save", 1),
 )

@@ -91,7 +91,7 @@ def test_t3_a_workflow_that_temporal_does_not_list_yet_is_not_taken_for_none(sma
 
 
 def is_leased(systems: Systems) -> bool:
-    with systems.ledger._transaction() as connection:
+    with systems.ledger.transaction() as connection:
         sql = b"SELECT 1 FROM ledger.leases WHERE customer = %s AND expires_at >= now()"
         return bool(connection.execute(sql, [CUSTOMER]).fetchall())
 

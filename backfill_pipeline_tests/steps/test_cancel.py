@@ -49,7 +49,7 @@ def interrupted(process: BaseProcess) -> None:
 
 def assert_emptied_and_free(systems: Systems, claim: Claim) -> None:
     assert [e.attempt_id for e in systems.ledger.emptied() if e.customer == CUSTOMER] == [claim.attempt_id]
-    with systems.ledger._transaction() as connection:
+    with systems.ledger.transaction() as connection:
         held = connection.execute("SELECT 1 FROM ledger.leases WHERE customer = %s", [CUSTOMER]).fetchall()
         audited = connection.execute(
             "SELECT outcome FROM audit.attempts WHERE attempt_id = %s", [claim.attempt_id]

@@ -12,7 +12,7 @@ from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.plans import LABEL, Claim
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
-from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.steps.systems import Systems, job_environment
 from backfill_pipeline_tests.faults.windows import CLUSTER, Small
 
 
@@ -32,7 +32,7 @@ def jobs_that(systems: Systems, folder: Path, script: str) -> Systems:
     container |= {"command": ["sh", "-c", script], "args": []}
     (folder / "manifests").mkdir()
     (folder / "manifests" / manifest.name).write_text(yaml.safe_dump(tree))
-    return replace(systems, launcher=LocalJobs(folder / "manifests", folder / "jobs", {}))
+    return replace(systems, launcher=LocalJobs(folder / "manifests", folder / "jobs", job_environment(systems.cluster)))
 
 
 def test_k1_a_job_that_fails_is_told_with_its_log_and_its_days_are_red_until_a_rerun(
@@ -84,7 +84,7 @@ def test_k2_a_job_of_that_name_that_is_not_ours_is_not_adopted(small: Small) -> 
     with small.live.systems(CLUSTER) as systems:
         claim = small.claim()
         seen = inspect.inspect(systems, claim, launched_by="test")
-        foreign = replace(seen.plan.launch, labels={f"{LABEL}/attempt": "somebody"}, env={})
+        foreign = replace(seen.plan.launches[0], labels={f"{LABEL}/attempt": "somebody"}, env={})
         systems.launcher.ensure(foreign)
         with pytest.raises(Refused, match="is not ours"):
             launch.launch(systems, seen)

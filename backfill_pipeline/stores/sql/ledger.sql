@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS ledger.markers (
     ended_at            timestamptz, -- its Job and workflows are known to have ended
     closed_at           timestamptz  -- a verdict was recorded
 );
+ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS job_days int; -- of one Job; NULL: the window is one
 CREATE INDEX IF NOT EXISTS markers_by_customer ON ledger.markers (cluster, customer, marker DESC);
 
 CREATE TABLE IF NOT EXISTS ledger.step_records (
@@ -63,3 +64,33 @@ CREATE OR REPLACE FUNCTION audit.insert_only() RETURNS trigger LANGUAGE plpgsql 
 $$ BEGIN RAISE EXCEPTION 'audit.attempts is insert-only'; END $$;
 CREATE OR REPLACE TRIGGER attempts_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.attempts
     FOR EACH STATEMENT EXECUTE FUNCTION audit.insert_only();
+
+-- The newest end of every day that failed or was cancelled; done again, it stays for a while so that an older end that is
+-- read late changes nothing.
+CREATE TABLE IF NOT EXISTS ledger.failed_days (
+    cluster         text        NOT NULL,
+    customer        text        NOT NULL,
+    dataset         text        NOT NULL,
+    day             date        NOT NULL,
+    first_failed_at timestamptz NOT NULL,
+    run_id          text        NOT NULL,
+    ended           text        NOT NULL,
+    ended_at        timestamptz NOT NULL,
+    retry           int         NOT NULL,
+    job_days        int         NOT NULL,
+    cause           text        NOT NULL,
+    remedy          text        NOT NULL,
+    evidence        text        NOT NULL,
+    kept            jsonb       NOT NULL,
+    PRIMARY KEY (cluster, customer, dataset, day)
+);
+
+-- Clusters on which nothing may start: paused by a person, or stopped because most windows failed.
+CREATE TABLE IF NOT EXISTS ledger.pauses (
+    cluster    text        PRIMARY KEY,
+    is_stopped boolean     NOT NULL, -- by the pipeline itself
+    why        text        NOT NULL,
+    by_whom    text        NOT NULL,
+    since      timestamptz NOT NULL DEFAULT now(),
+    resumed_at timestamptz           -- NULL: in force
+);

@@ -129,7 +129,7 @@ def _execution(cluster: str, customer: str, profile: str, dataset: Dataset, orde
 def _uuid(order: Order, workflow: WorkflowKind, customer: str, profile: str) -> UUID:
     if order.attempt_id is None:
         return uuid4()
-    return execution_uuid(order.attempt_id, workflow.prefix, customer, profile)
+    return execution_uuid(order.attempt_id, workflow.prefix, customer, profile, order.start)
 
 
 def _cluster_name() -> str:

@@ -1,0 +1,111 @@
+"""How Dagster's runs ended, as outcomes of days: one query for the runs, and one more for each that failed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START
+from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.guards import APPROVED_TAG
+from backfill_pipeline.domain.retries import Ended, Of, Outcome
+from backfill_pipeline.domain.windows import from_inclusive_days, parse_day
+
+ENDED = {
+    dg.DagsterRunStatus.SUCCESS: Ended.DONE,
+    dg.DagsterRunStatus.FAILURE: Ended.FAILED,
+    dg.DagsterRunStatus.CANCELED: Ended.CANCELLED,
+}
+UNFINISHED = [s for s in dg.DagsterRunStatus if s not in ENDED]
+OVERLAP = timedelta(seconds=60)  # a run's end is stamped before it is stored, by a clock that may be another machine's
+AT_ONCE = 2000
+WITHOUT_A_WORD = "its process is gone, and nothing was said"
+
+
+def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[Sequence[dg.RunRecord], datetime | None]:
+    """Runs that ended after this moment, or a little before, oldest first; and the moment to ask from next."""
+    after = since - OVERLAP if since else None
+    records = instance.get_run_records(
+        dg.RunsFilter(statuses=list(ENDED), updated_after=after),
+        limit=AT_ONCE,
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    newest = max((r.update_timestamp.replace(tzinfo=UTC) for r in records), default=None)
+    return records, newest or since
+
+
+def outcomes_of(
+    instance: dg.DagsterInstance, record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of]
+) -> Iterator[Outcome]:
+    """What the run did to the days of each asset; a failure in part has done some."""
+    run, ended = record.dagster_run, ENDED[record.dagster_run.status]
+    for key in sorted((run.asset_selection or set()) & keys.keys()):
+        days = set(days_of(run.tags))
+        done = days if ended is Ended.DONE else _materialized(instance, run.run_id, key) & days
+        for how, those in ((Ended.DONE, done), (ended, days - done)):
+            if those:
+                yield _outcome(record, keys[key], how, tuple(sorted(those)))
+
+
+def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:
+    """None for a run whose tags name no range, as anybody may launch: it must not stop all others' retries."""
+    first = run_tags.get(RANGE_START) or run_tags.get("dagster/partition")
+    last = run_tags.get(RANGE_END) or first
+    try:
+        return from_inclusive_days(parse_day(first), parse_day(last)).days if first and last else ()
+    except Refused:
+        return ()
+
+
+def at_work(instance: dg.DagsterInstance, keys: Mapping[dg.AssetKey, Of]) -> set[Of]:
+    """Whose runs wait or work now."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
+    return {keys[k] for r in records for k in (r.dagster_run.asset_selection or set()) & keys.keys()}
+
+
+def _materialized(instance: dg.DagsterInstance, run_id: str, key: dg.AssetKey) -> set[date]:
+    """In pages: a run of a year has more events than one answer holds."""
+    found: set[date] = set()
+    cursor = None
+    while True:
+        page = instance.get_records_for_run(run_id, cursor, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        found |= set(_days(r for r in page.records if r.asset_key == key))
+        if not page.has_more:
+            return found
+        cursor = page.cursor
+
+
+def _days(records: Iterable[dg.EventLogRecord]) -> Iterator[date]:
+    return (parse_day(r.partition_key) for r in records if r.partition_key)
+
+
+def _outcome(record: dg.RunRecord, of: Of, ended: Ended, days: tuple[date, ...]) -> Outcome:
+    run = record.dagster_run
+    at = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
+    return Outcome(
+        of=of,
+        days=days,
+        run_id=run.run_id,
+        ended=ended,
+        ended_at=datetime.fromtimestamp(at, UTC),
+        retry=_number(run.tags.get(tags.RETRY), 0),
+        job_days=_number(run.tags.get(tags.JOB_DAYS), len(days_of(run.tags))),
+        cause=run.tags.get(tags.CAUSE, Cause.UNKNOWN),
+        remedy=_remedy(run.tags),
+        evidence=run.tags.get(tags.EVIDENCE, WITHOUT_A_WORD),
+        kept={t: v for t, v in run.tags.items() if t in (tags.LAUNCHED_BY, tags.WHY) or t.startswith(APPROVED_TAG)},
+    )
+
+
+def _remedy(run_tags: Mapping[str, str]) -> Remedy:
+    """A run that could not say why it failed was killed with its process: nothing is wrong with its window."""
+    said = run_tags.get(tags.REMEDY)
+    return Remedy(said) if said in list(Remedy) else Remedy.AGAIN
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    """A tag may be anybody's."""
+    return int(text) if text and text.isascii() and text.isdigit() else otherwise

@@ -1,0 +1,13 @@
+"""Tags of runs: what they were asked to do, by whom, and how they failed. Their values are free text."""
+
+LAUNCHED_BY = "launched_by"
+WHY = "backfill/why"
+ATTEMPT = "backfill/attempt"
+
+RETRY = "backfill/retry"  # how many automatic retries led to the run
+RETRY_OF = "backfill/retry_of"
+JOB_DAYS = "backfill/job_days"  # days of one Job at most; set by whoever launches, and by the run once it has its plan
+
+CAUSE = "backfill/cause"
+REMEDY = "backfill/remedy"
+EVIDENCE = "backfill/evidence"

@@ -1,0 +1,217 @@
+"""Which failed days are done again, when and in Jobs of how many days; and which are left to a person. Pure.
+
+How a run ended is folded into one state per day, newest end last: a run that another one overtook changes nothing, so the
+same ends may be read twice.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.cuts import smaller
+from backfill_pipeline.domain.windows import Window, windows_of
+
+LONGEST_DELAY = timedelta(hours=1)
+LONGEST_WAIT = timedelta(hours=24)  # how long a system may take to recover before a person must look
+JITTER = 0.5  # of the delay, at most: customers that failed together must not come back together
+COUNTED_WINDOWS = 20  # fewer say nothing about a cluster
+
+
+class Ended(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, order=True)
+class Of:
+    """Whose days."""
+
+    cluster: str
+    customer: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run ended for some days.
+
+    retry: how many automatic retries led to the run; 0, somebody asked for it.
+    job_days: days of its largest Job.
+    kept: tags that its retry takes over: who asked for it, and what a person approved.
+    """
+
+    of: Of
+    days: tuple[date, ...]
+    run_id: str
+    ended: Ended
+    ended_at: datetime
+    retry: int = 0
+    job_days: int = 1
+    cause: str = Cause.UNKNOWN
+    remedy: Remedy = Remedy.ONCE
+    evidence: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DayState:
+    """The newest end of a day that failed once; first_failed_at: since when it was not done."""
+
+    day: date
+    first_failed_at: datetime
+    last: Outcome
+
+
+@dataclass(frozen=True)
+class Policy:
+    """attempts: automatic retries of a day. delay: before the first; doubles with each."""
+
+    attempts: int
+    delay: timedelta
+
+
+@dataclass(frozen=True)
+class Retry:
+    """One run to launch: exactly these failed days, in Jobs of at most job_days."""
+
+    of: Of
+    window: Window
+    failed_run: str
+    number: int
+    job_days: int
+    kept: Mapping[str, str]
+
+    @property
+    def run_key(self) -> str:
+        """It holds the attempt: a deterministic one is remembered for ever and drops the next retry (trap S1)."""
+        of = self.of
+        return f"{of.dataset}/{of.cluster}/{of.customer}:{self.window}:{self.failed_run}:{self.number}"
+
+
+Days = Mapping[tuple[Of, date], DayState]
+
+
+def fold(known: Days, outcomes: Iterable[Outcome]) -> dict[tuple[Of, date], DayState]:
+    """The states that change; a day that never failed has none."""
+    changed: dict[tuple[Of, date], DayState] = {}
+    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
+        for day in outcome.days:
+            state = changed.get((outcome.of, day)) or known.get((outcome.of, day))
+            new = _after(state, outcome, day)
+            if new:
+                changed[outcome.of, day] = new
+    return changed
+
+
+def _after(state: DayState | None, outcome: Outcome, day: date) -> DayState | None:
+    if state is None:
+        return None if outcome.ended is Ended.DONE else DayState(day, outcome.ended_at, outcome)
+    if outcome.ended_at <= state.last.ended_at:
+        return None
+    begins_anew = state.last.ended is Ended.DONE or not outcome.retry
+    since = outcome.ended_at if begins_anew else state.first_failed_at
+    return replace(state, first_failed_at=since, last=outcome)
+
+
+def given_up(state: DayState, policy: Policy) -> str | None:
+    """Why a person must look at the day; None while it is retried, or done, or was cancelled."""
+    last = state.last
+    if last.ended is not Ended.FAILED:
+        return None
+    if last.remedy is Remedy.BY_HAND:
+        return f"{last.cause} does not pass by itself"
+    if last.remedy is Remedy.WAIT:
+        waited = last.ended_at - state.first_failed_at
+        return f"{last.cause} for {waited.total_seconds() / 3600:.0f} hours" if waited > LONGEST_WAIT else None
+    most = min(policy.attempts, 1) if last.remedy is Remedy.ONCE else policy.attempts
+    return f"{last.cause} after {last.retry} retries" if last.retry >= most else None
+
+
+def lift_command(state: DayState) -> str:
+    """What a person types once the cause is mended."""
+    of = state.last.of
+    return f"backfill retry --cluster {of.cluster} --dataset {of.dataset} {of.customer} {state.day}"
+
+
+def due_at(state: DayState, policy: Policy) -> datetime:
+    """When the day may be tried again. What waits for a system asks again after as long as it has waited."""
+    last = state.last
+    if last.remedy is Remedy.WAIT:
+        delay = max(policy.delay, last.ended_at - state.first_failed_at)
+    else:
+        delay = policy.delay * 2 ** min(last.retry, 16)
+    delay = min(delay, LONGEST_DELAY)
+    return last.ended_at + delay * (1 + JITTER * _share(last))
+
+
+def _share(outcome: Outcome) -> float:
+    """Between 0 and 1, the same at every look."""
+    digest = sha256(f"{outcome.run_id}\n{outcome.of}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+def next_job_days(last: Outcome) -> int:
+    """The same size first, then smaller; at once where the diagnosis says that the size is what failed."""
+    if last.remedy is Remedy.WAIT or (last.remedy is not Remedy.SMALLER and last.retry == 0):
+        return last.job_days
+    return smaller(last.job_days)
+
+
+def due(
+    states: Iterable[DayState], policy: Policy, now: datetime, *, busy: Iterable[Of], most: int
+) -> tuple[Retry, ...]:
+    """What to launch now: a window per customer at most, so that its windows go one after the other.
+
+    Args:
+        busy: whose runs wait or work now.
+        most: launches at once; clusters take turns, and within one whoever has waited longest is first.
+    """
+    taken = {(of.cluster, of.customer) for of in busy}
+    chosen: dict[str, list[Retry]] = {}
+    for window in sorted(_windows(states, policy, now), key=lambda w: (w[0], w[1].of, w[1].window)):
+        retry = window[1]
+        if (retry.of.cluster, retry.of.customer) not in taken:
+            taken.add((retry.of.cluster, retry.of.customer))
+            chosen.setdefault(retry.of.cluster, []).append(retry)
+    return tuple(_in_turns(list(chosen.values())))[:most]
+
+
+def _in_turns(queues: Sequence[Sequence[Retry]]) -> Iterator[Retry]:
+    for turn in range(max(map(len, queues), default=0)):
+        yield from (queue[turn] for queue in queues if turn < len(queue))
+
+
+def _windows(states: Iterable[DayState], policy: Policy, now: datetime) -> Iterator[tuple[datetime, Retry]]:
+    """Days that one run left behind together are tried together."""
+    alike: dict[tuple[Of, str], list[DayState]] = {}
+    for state in states:
+        if state.last.ended is Ended.FAILED and not given_up(state, policy) and due_at(state, policy) <= now:
+            alike.setdefault((state.last.of, state.last.run_id), []).append(state)
+    for (of, run_id), group in alike.items():
+        last = group[0].last
+        number = last.retry + (last.remedy is not Remedy.WAIT)
+        for window in windows_of(s.day for s in group):
+            yield due_at(group[0], policy), Retry(of, window, run_id, number, next_job_days(last), last.kept)
+
+
+def failing_clusters(outcomes: Iterable[Outcome], since: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
+    """Clusters of whose last windows more than half failed: cluster -> (failed, counted).
+
+    Args:
+        outcomes: how runs ended, a window each; cancelled ones say nothing.
+        since: cluster -> when it was resumed; what ended before is forgotten.
+    """
+    counted: dict[str, list[bool]] = {}
+    forgotten = datetime.min.replace(tzinfo=UTC)
+    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
+        if outcome.ended is not Ended.CANCELLED and outcome.ended_at > since.get(outcome.of.cluster, forgotten):
+            counted.setdefault(outcome.of.cluster, []).append(outcome.ended is Ended.FAILED)
+    return {
+        cluster: (sum(failed), len(failed))
+        for cluster, failed in counted.items()
+        if len(failed) >= COUNTED_WINDOWS and 2 * sum(failed) > len(failed)
+    }

@@ -1,0 +1,227 @@
+"""Which failed days are done again, when, in which Jobs; and which are left to a person."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.retries import (
+    LONGEST_DELAY,
+    LONGEST_WAIT,
+    Days,
+    DayState,
+    Ended,
+    Of,
+    Outcome,
+    Policy,
+    due,
+    due_at,
+    fold,
+    given_up,
+    next_job_days,
+)
+from backfill_pipeline.domain.windows import Window
+
+ACME = Of("north", "acme", "conversations")
+START = datetime(2026, 1, 20, tzinfo=UTC)
+POLICY = Policy(attempts=3, delay=timedelta(minutes=1))
+FIRST = date(2026, 1, 1)
+
+
+def days(*numbers: int) -> tuple[date, ...]:
+    return tuple(date(2026, 1, n) for n in numbers)
+
+
+def ended(how: Ended = Ended.FAILED, at: int = 0, **changes: Any) -> Outcome:
+    """at: minutes after the start."""
+    given = Outcome(
+        ACME,
+        days(1, 2, 3),
+        f"run-{at}",
+        how,
+        START + timedelta(minutes=at),
+        job_days=3,
+        cause=Cause.DEADLOCK,
+        remedy=Remedy.AGAIN,
+        evidence="deadlock detected",
+    )
+    return replace(given, **changes)
+
+
+def after(*outcomes: Outcome) -> Days:
+    """The states after these ends, each told alone."""
+    known: Days = {}
+    for outcome in outcomes:
+        known = {**known, **fold(known, [outcome])}
+    return known
+
+
+def state(**changes: Any) -> DayState:
+    return after(ended(**changes))[ACME, FIRST]
+
+
+def launched(known: Days, *, minutes: float = 10_000, busy: tuple[Of, ...] = (), most: int = 20) -> list[Any]:
+    return list(due(known.values(), POLICY, START + timedelta(minutes=minutes), busy=busy, most=most))
+
+
+# How ends are folded.
+
+
+def test_a_day_that_never_failed_costs_nothing() -> None:
+    assert after(ended(Ended.DONE)) == {}
+
+
+def test_s3_only_the_days_that_are_not_done_are_done_again() -> None:
+    known = after(ended(), ended(Ended.DONE, 1, days=days(2)))
+    assert [str(r.window) for r in launched(known)] == ["2026-01-01"]
+    assert {d.day for d in known.values() if d.last.ended is Ended.FAILED} == {*days(1, 3)}
+
+
+def test_a_run_that_was_overtaken_changes_nothing() -> None:
+    """Another run, refused while the first one worked, ended before it; and ends are read again, a minute back."""
+    assert launched(after(ended(at=1), ended(Ended.DONE, 5), ended(at=1))) == []
+    assert launched(fold({}, [ended(Ended.DONE, 5), ended(at=1)])) == []
+
+
+@given(st.permutations([ended(at=1), ended(Ended.DONE, 2, days=days(1)), ended(at=3, days=days(2)), ended(at=1)]))
+def test_the_order_in_which_ends_are_read_in_one_look_does_not_matter(ends: list[Outcome]) -> None:
+    assert fold({}, ends) == fold({}, sorted(ends, key=lambda o: o.ended_at))
+
+
+def test_since_when_a_day_fails_is_not_forgotten_by_its_retries_but_by_a_person() -> None:
+    known = after(ended(), ended(at=5, retry=1), ended(at=9, retry=2))
+    assert known[ACME, FIRST].first_failed_at == START
+    asked_for_again = after(ended(), ended(at=5, retry=1), ended(at=9, retry=0))
+    assert asked_for_again[ACME, FIRST].first_failed_at == START + timedelta(minutes=9)
+
+
+# When and how often.
+
+
+def test_a_database_that_is_down_is_not_hammered_the_delay_doubles_up_to_an_hour() -> None:
+    delays = [due_at(state(retry=n), POLICY) - START for n in (0, 1, 2, 3, 30)]
+    for n, delay in enumerate(delays[:4]):
+        assert timedelta(minutes=2**n) <= delay <= timedelta(minutes=1.5 * 2**n)
+    assert LONGEST_DELAY <= delays[4] <= 1.5 * LONGEST_DELAY
+
+
+def test_customers_that_failed_together_do_not_come_back_together() -> None:
+    moments = {due_at(state(run_id=f"run-{n}"), POLICY) for n in range(100)}
+    assert len(moments) > 90
+    assert due_at(state(), POLICY) == due_at(state(), POLICY)
+
+
+def test_a_day_that_never_succeeds_is_given_up_after_the_last_attempt() -> None:
+    assert [bool(given_up(state(retry=n), POLICY)) for n in range(5)] == [False, False, False, True, True]
+    assert given_up(state(retry=3), POLICY) == "deadlock after 3 retries"
+
+
+def test_what_nobody_knows_is_tried_once_more_and_not_for_ever() -> None:
+    unknown = {"cause": Cause.UNKNOWN, "remedy": Remedy.ONCE}
+    assert not given_up(state(**unknown), POLICY)
+    assert given_up(state(**unknown, retry=1), POLICY)
+    assert given_up(state(**unknown), replace(POLICY, attempts=0))
+
+
+def test_p8_what_a_person_must_mend_is_not_tried_again() -> None:
+    drift = {"cause": Cause.SCHEMA_DRIFT, "remedy": Remedy.BY_HAND}
+    assert given_up(state(**drift), POLICY) == "schema drift does not pass by itself"
+    assert launched(after(ended(**drift))) == []
+
+
+def test_a_system_that_recovers_after_hours_finds_its_days_still_waiting() -> None:
+    """Waiting is no attempt: ten of them in ten minutes would give every customer up while a server restarts."""
+    waits = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
+    known = after(ended(**waits), *(ended(at=30 * n, retry=0, **waits) for n in range(1, 5)))
+    (again,) = launched(known)
+    assert again.number == 0
+    long_ago = replace(known[ACME, FIRST], first_failed_at=START - LONGEST_WAIT)
+    assert given_up(long_ago, POLICY) == "unreachable for 26 hours"
+
+
+def test_what_waits_asks_again_after_as_long_as_it_has_waited() -> None:
+    waiting = state(remedy=Remedy.WAIT)
+    for minutes in (1, 7, 50):
+        later = replace(waiting, first_failed_at=START - timedelta(minutes=minutes))
+        delay = due_at(later, POLICY) - START
+        assert timedelta(minutes=minutes) <= delay <= timedelta(minutes=1.5 * minutes)
+
+
+def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back() -> None:
+    known = after(ended(), ended(Ended.CANCELLED, 1))
+    assert launched(known) == []
+    assert not any(given_up(s, POLICY) for s in known.values())
+
+
+# In which Jobs.
+
+
+def test_the_same_size_first_then_smaller() -> None:
+    again = ended(job_days=31)
+    assert [next_job_days(replace(again, retry=n)) for n in (0, 1)] == [31, 10]
+    assert next_job_days(replace(again, retry=2, job_days=10)) == 5
+
+
+def test_a_size_that_is_what_failed_is_not_tried_again() -> None:
+    assert next_job_days(ended(job_days=31, remedy=Remedy.SMALLER)) == 10
+    assert next_job_days(ended(job_days=1, remedy=Remedy.SMALLER)) == 1
+
+
+def test_a_system_that_was_away_says_nothing_about_the_size() -> None:
+    assert next_job_days(ended(job_days=31, remedy=Remedy.WAIT, retry=2)) == 31
+
+
+# Which and how many.
+
+
+def test_s1_a_retry_is_not_dropped_because_an_earlier_ones_run_key_is_remembered() -> None:
+    ends = [
+        ended(at=n, retry=r, remedy=m)
+        for n, (r, m) in enumerate([(0, Remedy.WAIT), (0, Remedy.AGAIN), (1, Remedy.AGAIN)])
+    ]
+    keys = [launched(after(*ends[: n + 1]))[0].run_key for n in range(3)]
+    assert len(set(keys)) == 3
+    assert [launched(after(*ends))[0].run_key for _ in range(2)] == [keys[2]] * 2
+
+
+def test_failed_days_with_a_hole_are_runs_of_their_own_one_after_the_other() -> None:
+    known = after(ended(days=days(1, 2, 5)))
+    (first,) = launched(known)
+    assert first.window == Window(date(2026, 1, 1), date(2026, 1, 3))
+    assert launched(known, busy=(replace(ACME, dataset="labels"),)) == []
+    (second,) = launched({**known, **fold(known, [ended(Ended.DONE, 1, days=days(1, 2))])})
+    assert second.window == Window(date(2026, 1, 5), date(2026, 1, 6))
+
+
+def test_days_of_different_runs_are_not_thrown_together() -> None:
+    """One of them may be at its third retry, the next one at its first."""
+    known = after(ended(days=days(1, 2)), ended(at=1, days=days(3), retry=2))
+    assert {r.window for r in launched(known)} == {Window(*days(1, 3))}
+
+
+def test_s2_a_cluster_with_many_failures_does_not_starve_another() -> None:
+    many = [ended(of=Of("north", f"c{n}", "conversations"), at=n) for n in range(50)]
+    one = ended(of=Of("south", "last", "conversations"), at=99)
+    found = launched(after(*many, one), most=4)
+    assert [r.of.customer for r in found] == ["c0", "last", "c1", "c2"]
+
+
+def test_s2_no_more_is_launched_at_once_than_the_cap() -> None:
+    many = [ended(of=Of("north", f"c{n}", "conversations"), at=n) for n in range(50)]
+    assert len(launched(after(*many), most=7)) == 7
+
+
+def test_nothing_is_launched_before_its_time() -> None:
+    assert launched(after(ended()), minutes=0.9) == []
+    assert len(launched(after(ended()), minutes=1.6)) == 1
+
+
+@pytest.mark.parametrize("retry", [0, 1, 2])
+def test_what_a_person_approved_and_who_asked_goes_with_the_retry(retry: int) -> None:
+    kept = {"launched_by": "someone", "approved/rows": "true"}
+    (again,) = launched(after(ended(retry=retry, kept=kept)))
+    assert (again.kept, again.number, again.failed_run) == (kept, retry + 1, "run-0")
