@@ -60,7 +60,11 @@ RULES: tuple[Rule, ...] = (
         "somebody cancelled the statement or killed the mutation; ask who watches the server",
         sqlstates=("57014",),
         clickhouse=(341,),
-        phrases=(r"canceling statement due to user request", r"\bMutation \S+ was killed", r"\. Why: it was killed\."),
+        phrases=(
+            r"canceling statement due to user request",
+            r"\bMutation \S+ was killed",
+            r"\. Why: it (?:was killed|is listed no longer and rows are left: killed\?)\.",
+        ),
         narrow=True,
     ),
     Rule(
@@ -130,7 +134,7 @@ RULES: tuple[Rule, ...] = (
         phrases=(
             r"\bpassword authentication failed for user",
             r"\bno password supplied\b",
-            r"\bno pg_hba\.conf entry for",
+            r"\bpg_hba\.conf (?:entry|rejects connection) for\b",
             r'FATAL: +role "[^"]+" does not exist',
         ),
     ),

@@ -12,163 +12,13 @@ from backfill_pipeline.clients.kubernetes.state import status_of
 from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.failures import diagnose, diagnose_error
+from backfill_pipeline_tests.domain.failure_texts_of_postgresql import POSTGRESQL
 from backfill_pipeline_tests.domain.failure_trees import TREES
 
 COMPARED = 300  # our errors cut what they quote, and where they do depends on the length of its numbers
 # Entries begin at the margin with their cause's name; what is indented goes on.
 TEXTS = {
-    "PostgreSQL 18.4 by psycopg 3.3.9 (the conflict with recovery: on a streaming replica)": """
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such column [42703]. Where: postgresql://127.0.0.1:26695/store.
-    Why: column "nope" does not exist LINE 1: SELECT nope FROM app.chats ^. Next: compare the source's schema with the
-    one in the documentation, then start again.
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such table [42P01]. Where: postgresql://127.0.0.1:26695/store. Why:
-    relation "app.nowhere" does not exist LINE 1: SELECT 1 FROM app.nowhere ^. Next: compare the source's schema with
-    the one in the documentation, then start again.
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such schema [3F000]. Where: postgresql://127.0.0.1:26695/store.
-    Why: schema "nope" does not exist LINE 1: SELECT nope.f() ^. Next: compare the source's schema with the one in the
-    documentation, then start again.
-STATEMENT_TIMEOUT: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
-    postgresql://127.0.0.1:26695/store. Why: canceling statement due to statement timeout. Next: try again with a
-    smaller range.
-SERVER_SHUTDOWN: PostgreSQL failed: the server is being shut down or an administrator ended the session [57P01].
-    Where: postgresql://127.0.0.1:26695/store. Why: terminating connection due to administrator command. Next: try
-    again; it is repeated with a backoff where that is safe.
-QUERY_KILLED: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
-    postgresql://127.0.0.1:26695/store. Why: canceling statement due to user request. Next: try again with a smaller
-    range.
-DEADLOCK: PostgreSQL failed: deadlock: the server ended us so that another could go on [40P01]. Where:
-    postgresql://127.0.0.1:26695/store. Why: deadlock detected DETAIL: Process 6162 waits for ShareLock on transaction
-    756; blocked by process 6163. Process 6163 waits for ShareLock on transaction 755; blocked by process 6162. HINT:
-    See server log for query details. CONTEXT: while updating tuple (0,2) in relation "fork". Next: try again; it is
-    repeated with a backoff where that is safe.
-SERIALIZATION: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
-    postgresql://127.0.0.1:26695/store. Why: could not serialize access due to read/write dependencies among
-    transactions DETAIL: Reason code: Canceled on identification as a pivot, during conflict out checking. HINT: The
-    transaction might succeed if retried.. Next: try again; on a replica: hot_standby_feedback.
-SERIALIZATION: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
-    postgresql://127.0.0.1:26695/store. Why: could not serialize access due to read/write dependencies among
-    transactions DETAIL: Reason code: Canceled on identification as a pivot, during commit attempt. HINT: The
-    transaction might succeed if retried.. Next: try again; on a replica: hot_standby_feedback.
-LOCK_TIMEOUT: PostgreSQL failed: a lock was not available in time [55P03]. Where: postgresql://127.0.0.1:26695/store.
-    Why: canceling statement due to lock timeout LINE 1: SELECT 1 FROM app.chats ^. Next: try again; it is repeated
-    with a backoff where that is safe.
-LOCK_TIMEOUT: PostgreSQL failed: a lock was not available in time [55P03]. Where: postgresql://127.0.0.1:26695/store.
-    Why: could not obtain lock on relation "app.chats". Next: try again; it is repeated with a backoff where that is
-    safe.
-IDLE_TIMEOUT: PostgreSQL failed: idle in transaction timeout: the sink was slower than the source allows [25P03].
-    Where: postgresql://127.0.0.1:26695/store. Why: terminating connection due to idle-in-transaction timeout. Next:
-    try again; it is repeated with a backoff where that is safe.
-IDLE_TIMEOUT: PostgreSQL failed: idle session timeout [57P05]. Where: postgresql://127.0.0.1:26695/store. Why:
-    terminating connection due to idle-session timeout. Next: try again; it is repeated with a backoff where that is
-    safe.
-STATEMENT_TIMEOUT: PostgreSQL failed: transaction timeout [25P04]. Where: postgresql://127.0.0.1:26695/store. Why:
-    terminating connection due to transaction timeout. Next: try again with a smaller range.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for role
-    "none_left". Next: try again; it is repeated with a backoff where that is safe.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
-    database "store". Next: try again; it is repeated with a backoff where that is safe.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: remaining connection slots are
-    reserved for roles with the SUPERUSER attribute. Next: try again; it is repeated with a backoff where that is
-    safe.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: sorry, too many clients already.
-    Next: try again; it is repeated with a backoff where that is safe.
-NO_RESOURCE: PostgreSQL failed: the server is out of a resource [53400]. Where: postgresql://127.0.0.1:26695/store.
-    Why: temporary file size exceeds "temp_file_limit" (64kB). Next: try again; it is repeated with a backoff where
-    that is safe.
-NOT_PERMITTED: PostgreSQL failed: the user may not do this [42501]. Where: postgresql://127.0.0.1:26695/store. Why:
-    permission denied for schema app LINE 1: SELECT 1 FROM app.chats ^. Next: correct the configured user, its
-    password or its rights.
-NOT_PERMITTED: PostgreSQL failed: the server does not accept the user. Where: postgresql://127.0.0.1:26695/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: role "nobody_here" does not
-    exist. Next: correct the configured user, its password or its rights.
-MISSING: PostgreSQL failed: the server has no such database. Where: postgresql://127.0.0.1:26695/nowhere. Why:
-    connection failed: connection to server at "127.0.0.1", port 26695 failed: FATAL: database "nowhere" does not
-    exist. Next: correct `database` in the configuration.
-UNREACHABLE: PostgreSQL failed: the host's name is not known. Where: postgresql://no-such-host.invalid:26695/store.
-    Why: failed to resolve host 'no-such-host.invalid': [Errno -2] Name or service not known. Next: correct `host`.
-UNREACHABLE: PostgreSQL failed: nobody listens at the address. Where: postgresql://127.0.0.1:23766/store. Why:
-    connection failed: connection to server at "127.0.0.1", port 23766 failed: Connection refused Is the server
-    running on that host and accepting TCP/IP connections?. Next: start PostgreSQL or correct it.
-CONNECTION_LOST: PostgreSQL failed: the connection was lost. Where: postgresql://127.0.0.1:35883/store. Why: consuming
-    input failed: server closed the connection unexpectedly This probably means the server terminated abnormally
-    before or while processing the request.. Next: try again; it is repeated with a backoff where that is safe.
-FAILS_AGAIN: PostgreSQL failed: a value can't be used as this type [22P02]. Where: postgresql://127.0.0.1:26695/store.
-    Why: invalid input syntax for type integer: "x" LINE 1: SELECT 'x'::int ^. Next: look at the row that the message
-    names.
-FAILS_AGAIN: PostgreSQL failed: the statement does not fit the server [42601]. Where:
-    postgresql://127.0.0.1:26695/store. Why: syntax error at or near "SELEC" LINE 1: SELEC 1 ^. Next: report it: the
-    statement is ours.
-RECOVERY_CONFLICT: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
-    postgresql://127.0.0.1:26303/store. Why: canceling statement due to conflict with recovery DETAIL: User query
-    might have needed to see row versions that must be removed.. Next: try again; on a replica: hot_standby_feedback.
-""",
-    "PostgreSQL 18.4 by the ADBC driver 1.13.0 (the conflict with recovery: on a streaming replica)": """
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such column [42703]. Where: postgresql://127.0.0.1:26695/store.
-    Why: NOT_FOUND: Failed to prepare query: ERROR: column "nope" does not exist LINE 1: SELECT nope FROM app.chats ^
-    Query was: SELECT nope FROM app.chats. SQLSTATE: 42703. Next: compare the source's schema with the one in the
-    documentation, then start again.
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such table [42P01]. Where: postgresql://127.0.0.1:26695/store. Why:
-    NOT_FOUND: Failed to prepare query: ERROR: relation "app.nowhere" does not exist LINE 1: SELECT 1 FROM app.nowhere
-    ^ Query was: SELECT 1 FROM app.nowhere. SQLSTATE: 42P01. Next: compare the source's schema with the one in the
-    documentation, then start again.
-SCHEMA_DRIFT: PostgreSQL failed: the source has no such schema [3F000]. Where: postgresql://127.0.0.1:26695/store.
-    Why: NOT_FOUND: Failed to prepare query: ERROR: schema "nope" does not exist LINE 1: SELECT nope.f() ^ Query was:
-    SELECT nope.f(). SQLSTATE: 3F000. Next: compare the source's schema with the one in the documentation, then start
-    again.
-STATEMENT_TIMEOUT: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
-    postgresql://127.0.0.1:26695/store. Why: CANCELLED: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
-    statement due to statement timeout . SQLSTATE: 57014. Next: try again with a smaller range.
-SERVER_SHUTDOWN: PostgreSQL failed: the server is being shut down or an administrator ended the session [57P01].
-    Where: postgresql://127.0.0.1:26695/store. Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: FATAL:
-    terminating connection due to administrator command . SQLSTATE: 57P01. Next: try again; it is repeated with a
-    backoff where that is safe.
-QUERY_KILLED: PostgreSQL failed: statement timeout, or cancelled by someone [57014]. Where:
-    postgresql://127.0.0.1:26695/store. Why: CANCELLED: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
-    statement due to user request . SQLSTATE: 57014. Next: try again with a smaller range.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why: IO:
-    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
-    role "none_left". Next: try again; it is repeated with a backoff where that is safe.
-TOO_MANY_CONNECTIONS: PostgreSQL failed: too many connections. Where: postgresql://127.0.0.1:26695/store. Why: IO:
-    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: too many connections for
-    database "store". Next: try again; it is repeated with a backoff where that is safe.
-NO_RESOURCE: PostgreSQL failed: the server is out of a resource [53400]. Where: postgresql://127.0.0.1:26695/store.
-    Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: temporary file size exceeds "temp_file_limit" (64kB)
-    . SQLSTATE: 53400. Next: try again; it is repeated with a backoff where that is safe.
-NOT_PERMITTED: PostgreSQL failed: the user may not do this [42501]. Where: postgresql://127.0.0.1:26695/store. Why:
-    UNAUTHORIZED: Failed to prepare query: ERROR: permission denied for schema app LINE 1: SELECT 1 FROM app.chats ^
-    Query was: SELECT 1 FROM app.chats. SQLSTATE: 42501. Next: correct the configured user, its password or its
-    rights.
-NOT_PERMITTED: PostgreSQL failed: the server does not accept the user. Where: postgresql://127.0.0.1:26695/store. Why:
-    IO: [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: role "nobody_here"
-    does not exist. Next: correct the configured user, its password or its rights.
-MISSING: PostgreSQL failed: the server has no such database. Where: postgresql://127.0.0.1:26695/nowhere. Why: IO:
-    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26695 failed: FATAL: database "nowhere" does
-    not exist. Next: correct `database` in the configuration.
-UNREACHABLE: PostgreSQL failed: the host's name is not known. Where: postgresql://no-such-host.invalid:26695/store.
-    Why: IO: [libpq] Failed to connect: could not translate host name "no-such-host.invalid" to address: Name or
-    service not known. Next: correct `host`.
-UNREACHABLE: PostgreSQL failed: nobody listens at the address. Where: postgresql://127.0.0.1:26662/store. Why: IO:
-    [libpq] Failed to connect: connection to server at "127.0.0.1", port 26662 failed: Connection refused Is the
-    server running on that host and accepting TCP/IP connections?. Next: start PostgreSQL or correct it.
-CONNECTION_LOST: PostgreSQL failed: the connection was lost. Where: postgresql://127.0.0.1:41779/store. Why: IO:
-    [libpq] Failed to execute query: could not begin COPY: server closed the connection unexpectedly This probably
-    means the server terminated abnormally before or while processing the request. Query was: COPY (SELECT
-    pg_sleep(5)) TO STDOUT (FORMAT binary). Next: try again; it is repeated with a backoff where that is safe.
-FAILS_AGAIN: PostgreSQL failed: a value can't be used as this type [22P02]. Where: postgresql://127.0.0.1:26695/store.
-    Why: INVALID_DATA: Failed to prepare query: ERROR: invalid input syntax for type integer: "x" LINE 1: SELECT
-    'x'::int ^ Query was: SELECT 'x'::int. SQLSTATE: 22P02. Next: look at the row that the message names.
-FAILS_AGAIN: PostgreSQL failed: the statement does not fit the server [42601]. Where:
-    postgresql://127.0.0.1:26695/store. Why: INVALID_ARGUMENT: Failed to prepare query: ERROR: syntax error at or near
-    "SELEC" LINE 1: SELEC 1 ^ Query was: SELEC 1. SQLSTATE: 42601. Next: report it: the statement is ours.
-RECOVERY_CONFLICT: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
-    postgresql://127.0.0.1:26303/store. Why: IO: [libpq] Execution error [PGRES_FATAL_ERROR]: ERROR: canceling
-    statement due to conflict with recovery DETAIL: User query might have needed to see row versions that must be
-    removed. . SQLSTATE: 40001. Next: try again; on a replica: hot_standby_feedback.
-""",
+    **POSTGRESQL,
     "ClickHouse 26.9.2.1, embedded, behind the gateway, by clickhouse-connect 1.12.0": """
 SCHEMA_DRIFT: ClickHouse failed [60]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unknown table: Received
     ClickHouse exception, code: 60, server response: Code: 60. DB::Exception: Unknown table expression identifier
@@ -275,6 +125,9 @@ CLICKHOUSE_TIMEOUT: ClickHouse is away. Where: ClickHouse shard 1 (127.0.0.1:246
     ClickHouse does: Error HTTPConnectionPool(host='127.0.0.1', port=24673): Read timed out. (read timeout=1)
     executing HTTP request attempt 1 (http://127.0.0.1:24673). Next: check that ClickHouse runs there and that the
     address is right, then rerun.
+QUERY_KILLED: The delete of conversation is not done. Where: ClickHouse shard 1 (127.0.0.1:21204), mutation
+    mutation_2.txt. Why: it is listed no longer and rows are left: killed?. Next: mend the cause and rerun the window;
+    to give the mutation up: KILL MUTATION WHERE table = 'conversation' AND mutation_id = 'mutation_2.txt'.
 """,
     "Temporal server 1.29.1, temporalio 1.35.0": """
 HEARTBEAT_TIMEOUT: workflow made-up-53ba2b07-c058-4354-9846-5b0f2049939c FAILED: Activity task timed out: activity
@@ -334,12 +187,15 @@ CLICKHOUSE_MEMORY: insert: code: 241, message: Memory limit (total) exceeded: wo
 UNFINISHED_REPLICA: code: 341, message: Mutation is not finished because some replicas are inactive right now: r2
 CONNECTION_LOST: read tcp 10.0.0.7:41234->10.0.0.9:5432: read: connection reset by peer
 UNREACHABLE: dial tcp 10.0.0.9:5432: connect: connection refused
+UNREACHABLE: dial tcp 10.0.0.9:5432: connect: no route to host
 UNREACHABLE: dial tcp: lookup db.example on 10.0.0.2:53: no such host
 """,
     "our own words": """
 REFUSED: workflow backfill-1 FAILED: Activity task failed: Fewer rows than deadlock detected rows (type refused)
 HEARTBEAT_TIMEOUT: Activity task failed: nothing moved for 60 s; the next try resumes (type silent)
 PASSING: Activity task failed: the worker was told to end; another one resumes from the cursor (type shutdown)
+DEADLINE: The window was not over at its deadline. Where: acme. Why: Job running, open workflows: reindex-1. Next: they go
+    on.
 GONE: Job backfill-acme-1 gone: no folder /jobs/backfill-acme-1; its log ends:
 CANCELLED: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on,
     the others were not started

@@ -6,7 +6,7 @@ from typing import Any
 from backfill_pipeline.domain.causes import Cause
 
 Tree = Mapping[str, Any]
-Trees = tuple[Tree, Sequence[Tree], Sequence[Tree]]
+Trees = tuple[Tree | None, Sequence[Tree], Sequence[Tree]]
 
 
 def job(*conditions: Tree) -> Tree:
@@ -64,5 +64,14 @@ TREES: tuple[tuple[Cause, Trees], ...] = (
     (Cause.UNSCHEDULABLE, (job(), [], [{"reason": "FailedCreate", "message": QUOTA}])),
     (Cause.DEADLINE, (LATE, [], [])),
     (Cause.DEADLINE, (LATE, [terminated("Error", 143)], [])),
+    (
+        Cause.DEADLINE,
+        (
+            BACK_OFF,
+            [pod(reason="DeadlineExceeded", message="Pod was active on the node longer than the specified deadline")],
+            [],
+        ),
+    ),
+    (Cause.GONE, (None, [], [])),
     (Cause.UNKNOWN, (BACK_OFF, [terminated("Error", 3)], [])),
 )

@@ -53,6 +53,11 @@ def test_no_cause_is_forgotten_each_has_a_text_that_a_system_said(cause: Cause) 
     assert [r for r in RECORDED if r.cause is cause]
 
 
+@pytest.mark.parametrize("phrase", [phrase for rule in RULES for phrase in rule.phrases])
+def test_no_phrase_is_made_up_each_stands_in_a_text_that_a_system_said(phrase: str) -> None:
+    assert [r for r in RECORDED if re.search(phrase, r.text)]
+
+
 def test_no_remedy_is_forgotten_and_none_is_never_given() -> None:
     assert {diagnose([r.text]).remedy for r in RECORDED} == set(Remedy)
 

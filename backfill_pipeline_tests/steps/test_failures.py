@@ -1,5 +1,6 @@
 """Jobs that fail and profiles without an execution: said in words, counted as they are, mended by a rerun."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,13 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.clients.local_jobs import LocalJobs
-from backfill_pipeline.domain.errors import Refused
-from backfill_pipeline.domain.plans import LABEL, Claim
+from backfill_pipeline.domain.causes import Cause
+from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose, diagnose_error
+from backfill_pipeline.domain.plans import LABEL, Claim, Launch
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems, job_environment
-from backfill_pipeline_tests.faults.windows import CLUSTER, Small
+from backfill_pipeline_tests.faults.windows import CLUSTER, LEASE_SECONDS, Small
 
 
 def run(systems: Systems, claim: Claim) -> tuple[Followed, Recorded]:
@@ -78,6 +82,53 @@ class Silent(LocalJobs):
 
     def log(self, name: str) -> Iterator[str]:
         return iter(())
+
+
+class Told(Silent):
+    """Jobs of a cluster where no pod starts: what it says of them, in turn; the last goes on."""
+
+    def __init__(self, systems: Systems, *statuses: JobStatus) -> None:
+        super().__init__(systems)
+        self._statuses = list(statuses)
+
+    def ensure(self, launch: Launch) -> JobHandle:
+        return JobHandle(launch.job_name)
+
+    def resume(self, name: str) -> None:
+        """Nobody can."""
+
+    def status(self, name: str) -> JobStatus:
+        return self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+
+
+PULLS = JobStatus(JobState.PENDING, reason='ImagePullBackOff (Back-off pulling image "absent:1")')
+RUNS = JobStatus(JobState.RUNNING)
+LATE = JobStatus(JobState.FAILED, reason="DeadlineExceeded (Job was active longer than specified deadline)")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "cause"), [((PULLS, PULLS, LATE), Cause.IMAGE_PULL), ((PULLS, RUNS, LATE), Cause.DEADLINE)]
+)
+def test_k1_a_job_that_never_ran_is_told_by_what_it_waited_for_and_one_that_ran_is_not(
+    small: Small, tmp_path: Path, statuses: tuple[JobStatus, ...], cause: Cause
+) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        followed, _ = run(replace(systems, launcher=Told(systems, *statuses)), small.claim())
+    assert diagnose(followed.problems).cause is cause
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_k1_a_job_that_still_waits_at_the_deadline_is_told_by_what_it_waits_for(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        impatient = systems.limits.model_copy(update={"follow_deadline_seconds": 1})
+        stuck = replace(systems, limits=impatient, launcher=Told(systems, PULLS))
+        with pytest.raises(PipelineError, match="not over at its deadline") as caught:
+            run(stuck, small.claim())
+    assert diagnose_error(caught.value).cause is Cause.IMAGE_PULL
+    time.sleep(LEASE_SECONDS + 0.2)
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
 def test_k2_a_job_of_that_name_that_is_not_ours_is_not_adopted(small: Small) -> None:

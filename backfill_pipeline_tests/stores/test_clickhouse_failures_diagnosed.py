@@ -145,6 +145,18 @@ def test_a_mutation_that_somebody_killed_is_not_taken_for_an_inactive_replica(sh
     assert_diagnosed(error, Cause.QUERY_KILLED)
 
 
+def test_d4_a_delete_that_somebody_killed_is_not_taken_for_one_that_can_not_succeed(shard: ShardStore) -> None:
+    put(shard)
+    send(shard, "SYSTEM STOP MERGES conversation")
+    mutations.submit(shard, a_delete(), method="lightweight")
+
+    def kill(_: float) -> None:
+        mutations.kill(shard, a_delete())
+
+    error = failure(lambda: mutations.wait(shard, a_delete(), deadline_seconds=20, poll_seconds=0.01, sleep=kill))
+    assert_diagnosed(error, Cause.QUERY_KILLED)
+
+
 def test_d4_a_delete_that_can_not_succeed_is_left_to_a_person(shard: ShardStore) -> None:
     put(shard)
     hopeless = replace(a_delete(), predicate=f"{a_delete().predicate} AND throwIf(conversation_id = 'c1') = 0")

@@ -1,6 +1,9 @@
 """PostgreSQL's failures, provoked on real servers: each is told by name, typed or as text, and worded as recorded."""
 
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -219,6 +222,66 @@ def test_an_address_that_is_wrong_is_told_by_what_is_wrong_with_it(
 def test_a_server_that_is_away_is_waited_for(address: PostgresAddress, run: Run) -> None:
     away = Postgres(address.model_copy(update={"port": servers.free_port()}))
     assert_diagnosed(failure(run, away, "SELECT 1"), Cause.UNREACHABLE)
+
+
+def test_a_server_that_is_stopped_is_waited_for(folder: Path) -> None:
+    with servers.postgres_server(folder / "stopped") as address, Postgres(address).connection():
+        pid = int((folder / "stopped" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGTERM)  # it lets the open session go on, and nobody else in
+        refused: list[PipelineError] = []
+
+        def is_refused() -> bool:
+            try:
+                by_psycopg(Postgres(address), "SELECT 1")
+            except PipelineError as error:
+                refused.append(error)
+            return bool(refused)
+
+        servers.wait_until(is_refused, "the server's end", 20)
+    assert_diagnosed(refused[0], Cause.SERVER_SHUTDOWN)
+
+
+@both_drivers
+def test_a_server_that_does_not_answer_is_waited_for(address: PostgresAddress, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        changed = {"port": silent.getsockname()[1], "connect_timeout_seconds": 2}
+        assert_diagnosed(failure(run, Postgres(address.model_copy(update=changed)), "SELECT 1"), Cause.UNREACHABLE)
+
+
+@both_drivers
+@pytest.mark.parametrize("case", ["no password", "wrong password", "barred"])
+def test_a_user_who_is_not_let_in_is_not_tried_for_ever(
+    address: PostgresAddress, store: Postgres, walls: None, run: Run, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WALLED_PASSWORD", "wrong")
+    role(store, "walled", "PASSWORD 'right'")
+    role(store, "barred")
+    changed = {
+        "no password": {"user": "walled"},
+        "wrong password": {"user": "walled", "password_env": "WALLED_PASSWORD"},
+        "barred": {"user": "barred"},
+    }[case]
+    assert_diagnosed(failure(run, Postgres(address.model_copy(update=changed)), "SELECT 1"), Cause.NOT_PERMITTED)
+
+
+@pytest.fixture(scope="module")
+def walls(address: PostgresAddress, folder: Path) -> None:
+    """One user needs a password and another is kept out; everybody else is trusted as before."""
+    rules = folder / "data" / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"host all walled 127.0.0.1/32 scram-sha-256\nhost all barred 127.0.0.1/32 reject\n{before}")
+    by_psycopg(Postgres(address), "SELECT pg_reload_conf()")
+    servers.wait_until(lambda: _has_walls(address), "the reload")
+
+
+def _has_walls(address: PostgresAddress) -> bool:
+    return bool(by_psycopg(Postgres(address), "SELECT 1 FROM pg_hba_file_rules WHERE 'barred' = ANY(user_name)"))
+
+
+def test_a_connection_that_was_closed_under_its_user_is_made_anew(store: Postgres) -> None:
+    with store.connection() as connection:
+        connection.close()
+        assert_diagnosed(loser(store, connection, "SELECT 1"), Cause.CONNECTION_LOST)
 
 
 @both_drivers
