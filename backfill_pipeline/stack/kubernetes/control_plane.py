@@ -92,7 +92,8 @@ class ControlPlane:
             "--service-account-issuer": self.server,
             "--service-account-key-file": self._signing_key,
             "--service-account-signing-key-file": self._signing_key,
-            "--kubelet-preferred-address-types": "InternalIP",
+            # A kubelet takes no loopback address as its node's, but its name may be one.
+            "--kubelet-preferred-address-types": "Hostname,InternalIP",
         }
         ready = Answers(f"{self.server}/readyz", self.authority)
         return self._process(API, options, ready=ready, after=(ETCD,))
