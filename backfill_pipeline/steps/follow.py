@@ -20,6 +20,7 @@ from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, 
 from backfill_pipeline.steps.systems import Systems
 
 CANCEL_SECONDS = 15
+STUCK_SECONDS = 120  # a registry that is away for a moment is no reason to give a Job up
 VISIBLE_SECONDS = 10  # a workflow started a moment ago may not be listed yet
 
 
@@ -45,11 +46,25 @@ class Watched:
         return [*self.told.values(), *(s.progress for s in self.statuses.values())]
 
 
+@dataclass
+class Patience:
+    """With a Job that every look finds stuck."""
+
+    since: float | None = None
+
+    def is_over(self, job: JobStatus, now: float) -> bool:
+        if not job.is_stuck:
+            self.since = None
+            return False
+        self.since = now if self.since is None else self.since
+        return now - self.since >= STUCK_SECONDS
+
+
 def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
     """Poll until the Job and every execution are over.
 
     Raises:
-        PipelineError: RETRY, not over at the deadline; what goes on is named.
+        PipelineError: RETRY, not over at the deadline; what goes on is named. MISSING, what the Job needs to start.
     """
     started = time.monotonic()
     watched = Watched()
@@ -65,8 +80,11 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
 def _until_over(systems: Systems, inspection: Inspection, launched: Launched, watched: Watched) -> None:
     end = systems.clock() + systems.limits.follow_deadline_seconds
     progress = ProgressLog(systems.log, systems.clock, DATASETS[inspection.attempt.dataset].unit)
+    patience = Patience()
     while not _looked(systems, inspection, launched, watched):
         progress.tell(watched.progress)
+        if patience.is_over(watched.job, systems.clock()):
+            raise _given_up(systems, launched, watched.job)
         if systems.clock() > end:
             raise _not_over(systems, inspection, watched)
         systems.sleep(systems.limits.poll_seconds)
@@ -187,6 +205,22 @@ def _open_after_cancel(watched: Watched) -> PipelineError:
         why=f"not closed within {CANCEL_SECONDS} s",
         next_step="the next run on these days ends them before it deletes",
         kind=Kind.RETRY,
+    )
+
+
+def _given_up(systems: Systems, launched: Launched, job: JobStatus) -> PipelineError:
+    """Ended before it is told: once mended it would begin, with nobody there to follow it."""
+    try:
+        systems.launcher.cancel(launched.job_name, deadline_seconds=CANCEL_SECONDS)
+        left = "it was ended"
+    except PipelineError as error:
+        left = f"it may go on until the next run ends it: {error}"
+    return PipelineError(
+        "The Job can't start",
+        where=f"Job {launched.job_name}",
+        why=f"{job.reason}, for {STUCK_SECONDS} s; {left}",
+        next_step="correct what it names, then rerun: the window stays emptied until then",
+        kind=Kind.MISSING,
     )
 
 

@@ -111,8 +111,8 @@ class Namespace:
         tree["spec"].update(spec)
         template = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         template.update(pod)
-        template["containers"][0].update(container, command=list(command))
         del template["containers"][0]["envFrom"]  # the Secret that a task of the pipeline needs
+        template["containers"][0].update(container, command=list(command))
         self.apply(tree)
 
 

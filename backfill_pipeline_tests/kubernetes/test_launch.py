@@ -110,7 +110,8 @@ def test_an_image_that_cant_be_pulled_is_named(alone: Namespace, jobs: Kubernete
     client.BatchV1Api(alone.api).replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
     jobs.ensure(launch())
     until("its reason", lambda: "ImagePullBackOff" in jobs.status("one").reason)
-    assert jobs.status("one").state is JobState.PENDING
+    found = jobs.status("one")
+    assert (found.state, found.is_stuck) == (JobState.PENDING, True)
 
 
 def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
@@ -118,6 +119,7 @@ def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs
     alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     jobs.ensure(launch())
     until("its reason", lambda: "exceeded quota" in jobs.status("one").reason)
+    assert not jobs.status("one").is_stuck
 
 
 def test_an_attempts_own_job_is_adopted_by_another_launcher(alone: Namespace, jobs: KubernetesJobs) -> None:

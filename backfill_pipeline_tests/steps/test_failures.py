@@ -1,5 +1,6 @@
 """Jobs that fail and profiles without an execution: said in words, counted as they are, mended by a rerun."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,10 @@ import pytest
 import yaml
 
 from backfill_pipeline.clients.local_jobs import LocalJobs
-from backfill_pipeline.domain.errors import Refused
-from backfill_pipeline.domain.plans import LABEL, Claim
+from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.failures import Cause, diagnose
+from backfill_pipeline.domain.plans import LABEL, Claim, Launch
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems
@@ -67,6 +70,46 @@ def test_k4_executions_are_found_by_their_input_where_the_jobs_log_is_gone(small
     assert followed.problems == ()
     assert [e.state for e in followed.executions] == ["COMPLETED"]
     small.assert_right(recorded)
+
+
+def test_a_job_that_cant_start_is_given_up_by_name_long_before_its_deadline(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        launcher = Stuck(tmp_path, tmp_path / "jobs", {})
+        stuck = replace(systems, launcher=launcher, clock=lambda: time.monotonic() * 60)
+        with pytest.raises(PipelineError, match=r"can't start.*ErrImagePull.*it was ended") as raised:
+            run(stuck, small.claim())
+    assert raised.value.kind is Kind.MISSING
+    assert diagnose([str(raised.value)]).cause is Cause.IMAGE_PULL
+    assert launcher.status("any").state is JobState.GONE
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+class Stuck(LocalJobs):
+    """Jobs whose image is not there."""
+
+    ended = False
+
+    def ensure(self, launch: Launch) -> JobHandle:
+        return JobHandle(launch.job_name)
+
+    def status(self, name: str) -> JobStatus:
+        if self.ended:
+            return JobStatus(JobState.GONE)
+        return JobStatus(JobState.PENDING, reason="ErrImagePull (no such image)", is_stuck=True)
+
+    def resume(self, name: str) -> None:
+        """A cluster tries again by itself."""
+
+    def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
+        self.ended = True
+
+
+def test_patience_begins_anew_when_a_job_was_not_stuck_in_between() -> None:
+    stuck, waits = (JobStatus(JobState.PENDING, is_stuck=s) for s in (True, False))
+    patience, end = follow.Patience(), follow.STUCK_SECONDS
+    looks = [(stuck, 0), (stuck, end - 1), (waits, end), (stuck, end + 1), (stuck, 2 * end), (stuck, 2 * end + 1)]
+    assert [patience.is_over(job, at) for job, at in looks] == [False] * 5 + [True]
 
 
 class Silent(LocalJobs):

@@ -14,6 +14,6 @@ THERE = {
 }
 
 
-def cronjob(of: Namespace, script: str, *, pod: dict[str, Any] | None = None, **container: Any) -> None:
+def cronjob(of: Namespace, script: str, *, name: str = CRONJOB, **container: Any) -> None:
     """Its container is a shell that runs this script."""
-    of.cronjob(CRONJOB, "sh", "-c", script, pod={**THERE, **(pod or {})}, container={"image": IMAGE, **container})
+    of.cronjob(name, "sh", "-c", script, pod=THERE, container={"image": IMAGE, **container})

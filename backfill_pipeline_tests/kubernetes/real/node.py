@@ -28,7 +28,10 @@ def main() -> None:
     os.environ["PATH"] = f"{given.packages}/usr/bin:{given.packages}/usr/sbin:{os.environ['PATH']}"
     _hide_the_machine(folder)
     _make_network()
-    parts = {_started(*_relay(given)): "relay", _started("containerd", "-c", f"{folder.path}/containerd.toml"): "containerd"}
+    parts = {
+        _started(*_relay(given)): "relay",
+        _started("containerd", "-c", f"{folder.path}/containerd.toml"): "containerd",
+    }
     _import_image(folder)
     parts[_started(*_kubelet(folder, given))] = "kubelet"
     print(READY, flush=True)
@@ -46,10 +49,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _hide_the_machine(folder: NodeFolder) -> None:
+    for path in HIDDEN:  # first: `mount` itself keeps notes of what is bound in /run
+        _run("mount", "-t", "tmpfs", "node", path)
     for name in TUNABLES:
         _run("mount", "--bind", str(folder.tunable(name)), f"/proc/sys/{name}")
-    for path in HIDDEN:
-        _run("mount", "-t", "tmpfs", "node", path)
 
 
 def _make_network() -> None:
