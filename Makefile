@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # the environment is named as `source activate` would name it.
 DG = VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
 
-.PHONY: help setup demo test test-e2e test-faults test-others soak check stack stop clean screenshots bench
+.PHONY: help setup demo test test-e2e test-faults test-others test-kubernetes soak check stack stop clean screenshots bench
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -40,7 +40,7 @@ TESTS := backfill_pipeline_tests
 PART_E2E := $(addprefix $(TESTS)/,e2e report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
 # They hold databases, gigabytes in all: they stay only where a test failed.
-PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
+PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak and not real_node" --durations=10 --basetemp=$$folder/part
 CLEAN := && rm -rf $$folder
 
 test: setup ## All tests on real parts, in three parts at once; each part's output when it is over
@@ -54,6 +54,10 @@ test-faults:
 
 test-others:
 	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS)) $(CLEAN)
+
+test-kubernetes: setup ## Jobs on a real API server, on a stand-in for a node and on a real one (root, Debian; builds Kubernetes once, 7 min)
+	$(BIN)/python -m backfill_pipeline.stack.kubernetes.kubebox
+	folder=$$(mktemp -d); $(BIN)/python -m pytest -q -s --durations=10 --basetemp=$$folder/part $(TESTS)/kubernetes $(CLEAN)
 
 soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
+from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import Cause, diagnose
 from backfill_pipeline.domain.plans import LABEL, Claim, Launch

@@ -15,14 +15,18 @@ REMOVAL_SECONDS = 20
 @contextmanager
 def own_group() -> Iterator[str]:
     """Its name; the pid in it tells the next one which are left over."""
-    _remove_what_was_left()
-    name = f"{PREFIX}{os.getpid()}"
+    remove_what_was_left()
+    name = own_name()
     try:
         for hierarchy in hierarchies():
             _make(hierarchy / name)
         yield name
     finally:
         _remove(name)
+
+
+def own_name() -> str:
+    return f"{PREFIX}{os.getpid()}"
 
 
 def hierarchies() -> list[Path]:
@@ -55,7 +59,8 @@ def _removed(group: Path) -> bool:
     return True
 
 
-def _remove_what_was_left() -> None:
+def remove_what_was_left() -> None:
+    """By tests that were killed."""
     for group in [g for h in hierarchies() for g in h.glob(f"{PREFIX}*")]:
         if not Path("/proc", group.name.removeprefix(PREFIX)).exists():
             _removed(group)

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 import pytest
 
 from backfill_pipeline_tests.kubernetes.cluster import TestCluster
+from backfill_pipeline_tests.kubernetes.real.cannot import check_machine
 from backfill_pipeline_tests.kubernetes.real.place import RealNode, real_node
 
 
+@pytest.fixture(scope="session")
+def machine() -> None:
+    """Asked for first: nobody waits for a control plane to learn that no node can be had."""
+    check_machine()
+
+
 @pytest.fixture(scope="package")
-def node(control_plane: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
+def node(machine: None, control_plane: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
     started = time.monotonic()
     with real_node(control_plane, tmp_path_factory.mktemp("node")) as found:
         print(f"real node: ready after {time.monotonic() - started:.1f} s")

@@ -49,10 +49,11 @@ def _arguments() -> argparse.Namespace:
 
 
 def _hide_the_machine(folder: NodeFolder) -> None:
-    for path in HIDDEN:  # first: `mount` itself keeps notes of what is bound in /run
-        _run("mount", "-t", "tmpfs", "node", path)
+    mount = ("mount", "--no-mtab")  # else it keeps notes in the machine's /run
+    for path in HIDDEN:
+        _run(*mount, "-t", "tmpfs", "node", path)
     for name in TUNABLES:
-        _run("mount", "--bind", str(folder.tunable(name)), f"/proc/sys/{name}")
+        _run(*mount, "--bind", str(folder.tunable(name)), f"/proc/sys/{name}")
 
 
 def _make_network() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,11 @@ from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.watch import Watch
 from backfill_pipeline_tests.kubernetes.cluster import TestCluster, until, watched
 from backfill_pipeline_tests.kubernetes.real import node, relay
-from backfill_pipeline_tests.kubernetes.real.cannot import check_machine
 from backfill_pipeline_tests.kubernetes.real.cgroups import own_group
 from backfill_pipeline_tests.kubernetes.real.image import write_image
 from backfill_pipeline_tests.kubernetes.real.packages import unpacked
 from backfill_pipeline_tests.kubernetes.real.settings import ADDRESS, NAME, NodeFolder
+from backfill_pipeline_tests.kubernetes.real.traces import traces
 
 NODE, RELAY = "real-node", "relay"
 ALONE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -30,6 +31,7 @@ ALONE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mo
 @dataclass(frozen=True)
 class RealNode:
     watch: Watch
+    port: int  # of its kubelet, on loopback
 
     def child(self, name: str) -> psutil.Process:
         child = self.watch._slots[name].child
@@ -46,49 +48,48 @@ class RealNode:
 
 @contextmanager
 def real_node(of: TestCluster, path: Path) -> Iterator[RealNode]:
-    check_machine()
-    packages = unpacked()
+    packages, before = unpacked(), traces(path)
+    (port,) = choose_ports([NODE], {}).values()
     try:
-        with own_group() as group, watched(_processes(of, NodeFolder(path, packages, group)), NODE) as watch:
+        with own_group() as group, watched(_processes(of, NodeFolder(path, packages, group), port), NODE) as watch:
             _until_ready(of)
-            yield RealNode(watch)
+            yield RealNode(watch, port)
     finally:
         shutil.rmtree(path)
-        with of.api() as api:
-            client.CoreV1Api(api).delete_node(NAME)
+    assert traces(path) == before
+    with of.api() as api:
+        client.CoreV1Api(api).delete_node(NAME)
 
 
-def _processes(of: TestCluster, folder: NodeFolder) -> Sequence[Process]:
-    (port,) = choose_ports([NODE], {}).values()
-    folder.write(port)
+def _processes(of: TestCluster, folder: NodeFolder, port: int) -> Sequence[Process]:
+    folder.write(port, of.plane.kubelet_client)
     write_image(folder.packages / "bin" / "busybox", folder.image)
     out, back = node.sockets(folder.path)
-    api = f"{LOOPBACK}:{of.plane.ports[API]}"
-    logs = of.plane.logs
-    there = {
+    api, kubelet = f"{LOOPBACK}:{of.plane.ports[API]}", f"{LOOPBACK}:{port}"
+    return (
+        Process(RELAY, relay.command((out, api), (kubelet, back)), of.plane.logs / "relay.log", ready=Listens(port)),
+        Process(
+            NODE,
+            (*ALONE, *_command(of, folder, api, f"{ADDRESS}:{port}")),
+            of.plane.logs / "real-node.log",
+            ready=Says(node.READY),
+            after=(RELAY,),
+            stop=signal.SIGKILL,  # `unshare` heeds no other, and nothing shall go on when the tests are killed
+        ),
+    )
+
+
+def _command(of: TestCluster, folder: NodeFolder, api: str, kubelet: str) -> tuple[str, ...]:
+    options = {
         "--folder": folder.path,
         "--packages": folder.packages,
         "--programs": of.plane.programs,
         "--kubeconfig": of.plane.kubeconfig,
         "--group": folder.group,
         "--api": api,
-        "--kubelet": f"{ADDRESS}:{port}",
+        "--kubelet": kubelet,
     }
-    command = (*ALONE, *node_command(), *(str(part) for pair in there.items() for part in pair))
-    return (
-        Process(
-            RELAY,
-            relay.command((out, api), (f"{LOOPBACK}:{port}", back)),
-            logs / "relay.log",
-            ready=Listens(port),
-        ),
-        # Nothing of it shall go on when the tests are killed, and `unshare` heeds no other signal.
-        Process(NODE, command, logs / "real-node.log", ready=Says(node.READY), after=(RELAY,), stop=signal.SIGKILL),
-    )
-
-
-def node_command() -> tuple[str, ...]:
-    return (relay.command()[0], "-m", node.__name__)
+    return (sys.executable, "-m", node.__name__, *(str(part) for pair in options.items() for part in pair))
 
 
 def _until_ready(of: TestCluster) -> None:

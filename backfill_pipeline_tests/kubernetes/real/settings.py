@@ -61,14 +61,15 @@ class NodeFolder:
     def image(self) -> Path:
         return self.path / "image.tar"
 
-    def write(self, kubelet_port: int) -> None:
+    def write(self, kubelet_port: int, kubelet_client: Path) -> None:
+        """kubelet_client: the certificate of the only one that the kubelet lets in."""
         for name in ("network", "kubelet", "pod-logs", "plugins", "sysctl"):
             (self.path / name).mkdir()
         containerd = {"folder": self.path, "socket": self.socket, "packages": self.packages, "image": IMAGE}
         without = json.dumps(WITHOUT)[1:-1]
         (self.path / "containerd.toml").write_text(CONTAINERD.format(**containerd, without=without))
         self._write_json("network/10-bridge.conflist", self._network())
-        self._write_json("kubelet.yaml", self._kubelet(kubelet_port))
+        self._write_json("kubelet.yaml", self._kubelet(kubelet_port, kubelet_client))
         (self.path / "resolv.conf").write_text("")  # no name is looked up anywhere
         for name, value in TUNABLES.items():
             self.tunable(name).write_text(f"{value}\n")
@@ -89,14 +90,19 @@ class NodeFolder:
         bridge = {"type": "bridge", "bridge": "pods0", "isGateway": True, "ipMasq": False, "ipam": ipam}
         return {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge]}
 
-    def _kubelet(self, port: int) -> Mapping[str, Any]:
+    def _kubelet(self, port: int, client: Path) -> Mapping[str, Any]:
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
             "address": ADDRESS,
             "port": port,
             "healthzPort": 0,
-            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            # Who reaches it may run commands in its containers, as root of this machine: only the API server may.
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": False},
+                "x509": {"clientCAFile": str(client)},
+            },
             "authorization": {"mode": "AlwaysAllow"},
             "containerRuntimeEndpoint": f"unix://{self.socket}",
             "cgroupDriver": "cgroupfs",

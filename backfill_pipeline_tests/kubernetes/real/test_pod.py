@@ -34,8 +34,9 @@ try:
 except PipelineError as error:
     print(error.code, error.why)
 """
+LIBRARIES = [p for p in (Path("/usr"), Path("/lib"), Path("/lib64")) if p.exists()]
 # An image with Python would be this machine's files too: they are mounted instead.
-MACHINE = sorted({Path("/usr"), Path("/lib"), Path("/lib64"), Path(sys.base_prefix), Path(sys.prefix), PROJECT})
+MACHINE = sorted({*LIBRARIES, Path(sys.base_prefix), Path(sys.prefix), PROJECT})
 
 
 def test_in_a_pod_the_mounted_token_is_enough_to_launch_and_follow(alone: Namespace, jobs: KubernetesJobs) -> None:
@@ -66,5 +67,11 @@ def _pod(namespace: str) -> dict[str, Any]:
         "env": [{"name": "PYTHONPATH", "value": str(PROJECT)}],
         "volumeMounts": mounts,
     }
-    spec = {**THERE, "serviceAccountName": ACCOUNT, "restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    spec = {
+        **THERE,
+        "serviceAccountName": ACCOUNT,
+        "restartPolicy": "Never",
+        "containers": [container],
+        "volumes": volumes,
+    }
     return {"metadata": {"name": "launcher"}, "spec": spec}
