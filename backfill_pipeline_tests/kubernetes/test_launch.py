@@ -7,6 +7,7 @@ import pytest
 from kubernetes import client
 
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.kubernetes.manifest import GRACE_SECONDS
 from backfill_pipeline.clients.launcher import JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -35,6 +36,7 @@ def test_a_job_is_made_from_the_cronjob_and_its_log_is_read(alone: Namespace, jo
     assert made.metadata.labels["app.kubernetes.io/name"] == "batch-reindex-conversations"
     assert made.metadata.labels["backfill-pipeline/attempt"] == "a1"
     assert made.metadata.owner_references is None
+    assert made.spec.template.spec.termination_grace_period_seconds == GRACE_SECONDS
 
 
 def test_k2_twenty_threads_make_one_job(alone: Namespace, jobs: KubernetesJobs) -> None:

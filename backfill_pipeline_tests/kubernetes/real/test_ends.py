@@ -31,6 +31,16 @@ def test_a_container_that_outgrew_its_memory_is_told_from_one_that_failed(
     assert list(jobs.log("one")) == ["at work"]
 
 
+def test_a_child_process_that_outgrew_the_memory_is_told_though_its_parent_ended_by_itself(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    cronjob(alone, f"{TAKES_64_MIB}; exit 1", resources=SMALL)
+    jobs.ensure(launch())
+    found = over(jobs, "one", 60)
+    assert (found.state, found.exit_code) == (JobState.FAILED, 1)
+    assert diagnose([found.reason]).cause is Cause.OUT_OF_MEMORY
+
+
 def test_a_cancelled_job_may_end_in_order_and_its_last_line_is_kept(alone: Namespace, jobs: KubernetesJobs) -> None:
     cronjob(alone, HEEDS)
     at_work(jobs)
