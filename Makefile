@@ -43,6 +43,8 @@ TESTS := backfill_pipeline_tests
 PART_E2E := $(addprefix $(TESTS)/,e2e report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
 PART_KUBERNETES := $(TESTS)/kubernetes
+# KUBERNETES='not soak and not real_node' where containers can't be run.
+KUBERNETES ?= not soak
 # They hold databases, gigabytes in all: they stay only where a test failed.
 PART := folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "not soak" --durations=10 --basetemp=$$folder/part
 CLEAN := && rm -rf $$folder
@@ -59,8 +61,8 @@ test-faults:
 test-others:
 	$(PART) $(TESTS) $(addprefix --ignore=,$(PART_E2E) $(PART_FAULTS) $(PART_KUBERNETES)) $(CLEAN)
 
-test-kubernetes: setup-kubernetes ## The launcher's tests, on a real API server
-	$(PART) $(PART_KUBERNETES) $(CLEAN)
+test-kubernetes: setup-kubernetes ## Jobs on a real API server, on a stand-in for a node and on a real one (root on Debian)
+	folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "$(KUBERNETES)" --durations=10 --basetemp=$$folder/part $(PART_KUBERNETES) $(CLEAN)
 
 soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)

@@ -30,9 +30,12 @@ class JobHandle:
 
 @dataclass(frozen=True)
 class JobStatus:
+    """is_stuck: it is pending, and what it waits for, such as an image, does not come by itself."""
+
     state: JobState
     exit_code: int | None = None
     reason: str = ""
+    is_stuck: bool = False
 
 
 class Launcher(Protocol):

@@ -24,6 +24,7 @@ from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, 
 from backfill_pipeline.steps.systems import Systems
 
 CANCEL_SECONDS = 15
+STUCK_SECONDS = 120  # a registry that is away for a moment is no reason to give a Job up
 VISIBLE_SECONDS = 10  # a workflow started a moment ago may not be listed yet
 
 
@@ -49,6 +50,20 @@ class Watched:
     @property
     def progress(self) -> list[Progress | None]:
         return [*self.told.values(), *(s.progress for s in self.statuses.values())]
+
+
+@dataclass
+class Patience:
+    """With a Job that every look finds stuck."""
+
+    since: float | None = None
+
+    def is_over(self, job: JobStatus, now: float) -> bool:
+        if not job.is_stuck:
+            self.since = None
+            return False
+        self.since = now if self.since is None else self.since
+        return now - self.since >= STUCK_SECONDS
 
 
 def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
@@ -103,8 +118,12 @@ def _followed(systems: Systems, part: Attempt, launched: Launched, end: float) -
 
 def _until_over(systems: Systems, part: Attempt, job_name: str, watched: Watched, end: float) -> None:
     progress = ProgressLog(systems.log, systems.clock, DATASETS[part.dataset].unit)
+    patience = Patience()
     while not _looked(systems, part, job_name, watched):
         progress.tell(watched.progress)
+        if patience.is_over(watched.job, systems.clock()):
+            watched.job = _given_up(systems, job_name, watched.job)
+            return
         if systems.clock() > end:
             raise _not_over(part, watched)
         systems.sleep(systems.limits.poll_seconds)
@@ -234,6 +253,16 @@ def _open_after_cancel(watched: Watched) -> PipelineError:
         next_step="the next run on these days ends them before it deletes",
         kind=Kind.RETRY,
     )
+
+
+def _given_up(systems: Systems, job_name: str, job: JobStatus) -> JobStatus:
+    """Ended before it is told: once mended it would begin, with nobody there to follow it."""
+    try:
+        systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
+        left = "it was ended"
+    except PipelineError as error:
+        left = f"it may go on until the next run ends it: {error}"
+    return JobStatus(JobState.FAILED, reason=f"it can't start: {job.reason}, for {STUCK_SECONDS} s; {left}")
 
 
 def _not_over(part: Attempt, watched: Watched) -> PipelineError:

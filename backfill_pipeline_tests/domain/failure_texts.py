@@ -201,6 +201,12 @@ CANCELLED: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIG
     the others were not started
 OUT_OF_MEMORY: A read outgrew its memory [too_large]. Where: PostgreSQL. Why: its rows take more than 1000 bytes. Next:
     read a smaller range; the transfer does so by itself.
+HELD: Another attempt holds the lease of these days. Where: conversations of acme on north: 2026-01-01. Why: run r-1
+    (attempt a-1) holds it until 2026-01-01 00:01:00+00:00 unless it renews it. Next: wait for run r-1 or cancel it; if
+    its process is gone the lease ends in 41 s.
+HELD: A workflow of the same customer and range is open and not ours. Where: acme on north, 2026-01-01. Why: made-up-1
+    [2026-01-01T00:00:00Z, 2026-01-02T00:00:00Z). Next: wait until it has closed, or cancel it in Temporal, then rerun.
+DIFFERS: the Job and its workflows ended well, and both sides differ
 """,
 }
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from backfill_pipeline.stack.processes import PROJECT, Process
 from backfill_pipeline.stack.watch import Watch
 
 T = TypeVar("T")
+Tree = Mapping[str, Any]
+NOTHING: Tree = {}
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,20 @@ class TestCluster:
 def cluster(folder: Path) -> Iterator[TestCluster]:
     plane = ControlPlane(folder / "control-plane", kubebox(print), choose_ports(PORTS, {}), folder / "logs")
     plane.prepare()
-    watch = Watch([*plane.processes(), _node(folder, plane)], folder.name, print, lambda *_: None)
+    with watched([*plane.processes(), _node(folder, plane)], folder.name) as watch:
+        yield TestCluster(plane, watch)
+
+
+@contextmanager
+def watched(processes: Sequence[Process], name: str) -> Iterator[Watch]:
+    """All of them ready; ended with this."""
+    watch = Watch(processes, name, print, lambda *_: None)
     watch.start()
     try:
-        until("the cluster's start", lambda: watch.started.is_set() or watch.failure, seconds=120)
+        until(f"the start of {name}", lambda: watch.started.is_set() or watch.failure, seconds=120)
         if watch.failure:
             raise watch.failure
-        yield TestCluster(plane, watch)
+        yield watch
     finally:
         watch.stop()
         watch.ended.wait(60)
@@ -92,14 +101,18 @@ class Namespace:
         }
         makers[tree["kind"]](self.name, json.loads(json.dumps(tree).replace('"cron"', json.dumps(self.name))))
 
-    def cronjob(self, name: str, *command: str, **spec: Any) -> None:
-        """A CronJob whose container runs this command instead of a task of the pipeline."""
+    def cronjob(self, name: str, *command: str, pod: Tree = NOTHING, container: Tree = NOTHING, **spec: Any) -> None:
+        """A CronJob whose container runs this command instead of a task of the pipeline.
+
+        pod, container: what else is other than in deploy/.
+        """
         tree = deployed("cronjobs/cron-batch-reindex-conversations.yaml")[0]
         tree["metadata"]["name"] = name
         tree["spec"].update(spec)
-        (container,) = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-        container["command"] = list(command)
-        del container["envFrom"]  # the Secret that a task of the pipeline needs
+        template = tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        template.update(pod)
+        del template["containers"][0]["envFrom"]  # the Secret that a task of the pipeline needs
+        template["containers"][0].update(container, command=list(command))
         self.apply(tree)
 
 

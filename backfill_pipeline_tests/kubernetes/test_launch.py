@@ -7,6 +7,7 @@ import pytest
 from kubernetes import client
 
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.kubernetes.manifest import GRACE_SECONDS
 from backfill_pipeline.clients.launcher import JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -35,6 +36,7 @@ def test_a_job_is_made_from_the_cronjob_and_its_log_is_read(alone: Namespace, jo
     assert made.metadata.labels["app.kubernetes.io/name"] == "batch-reindex-conversations"
     assert made.metadata.labels["backfill-pipeline/attempt"] == "a1"
     assert made.metadata.owner_references is None
+    assert made.spec.template.spec.termination_grace_period_seconds == GRACE_SECONDS
 
 
 def test_k2_twenty_threads_make_one_job(alone: Namespace, jobs: KubernetesJobs) -> None:
@@ -110,7 +112,8 @@ def test_an_image_that_cant_be_pulled_is_named(alone: Namespace, jobs: Kubernete
     client.BatchV1Api(alone.api).replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
     jobs.ensure(launch())
     until("its reason", lambda: "ImagePullBackOff" in jobs.status("one").reason)
-    assert jobs.status("one").state is JobState.PENDING
+    found = jobs.status("one")
+    assert (found.state, found.is_stuck) == (JobState.PENDING, True)
 
 
 def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
@@ -118,6 +121,7 @@ def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs
     alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     jobs.ensure(launch())
     until("its reason", lambda: "exceeded quota" in jobs.status("one").reason)
+    assert not jobs.status("one").is_stuck
 
 
 def test_an_attempts_own_job_is_adopted_by_another_launcher(alone: Namespace, jobs: KubernetesJobs) -> None:

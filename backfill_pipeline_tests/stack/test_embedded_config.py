@@ -22,7 +22,7 @@ REAL_TEMPORAL = {"address": "temporal.internal:7233"}
 
 
 def parts_of(config: Config, parts: frozenset[str] = PARTS, own_storage: bool = False) -> Embedded:
-    return embedded(config, SHARDS, parts, own_storage)
+    return embedded(config, SHARDS, parts, own_storage=own_storage)
 
 
 def user_config(**addresses: Any) -> Config:

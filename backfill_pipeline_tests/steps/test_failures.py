@@ -1,5 +1,6 @@
 """Jobs that fail and profiles without an execution: said in words, counted as they are, mended by a rerun."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -71,6 +72,46 @@ def test_k4_executions_are_found_by_their_input_where_the_jobs_log_is_gone(small
     assert followed.problems == ()
     assert [e.state for e in followed.executions] == ["COMPLETED"]
     small.assert_right(recorded)
+
+
+def test_a_job_that_cant_start_is_given_up_by_name_long_before_its_deadline(small: Small, tmp_path: Path) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        launcher = Stuck(tmp_path, tmp_path / "jobs", {})
+        stuck = replace(systems, launcher=launcher, clock=lambda: time.monotonic() * 60)
+        followed, recorded = run(stuck, small.claim())
+    assert re.search(r"can't start: ErrImagePull.*it was ended", followed.problems[0])
+    assert diagnose(followed.problems).cause is Cause.IMAGE_PULL
+    assert [d.verdict for d in recorded.verification.days] == ["DIFFERENT"] * 3
+    assert launcher.status("any").state is JobState.GONE
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+class Stuck(LocalJobs):
+    """Jobs whose image is not there."""
+
+    ended = False
+
+    def ensure(self, launch: Launch) -> JobHandle:
+        return JobHandle(launch.job_name)
+
+    def status(self, name: str) -> JobStatus:
+        if self.ended:
+            return JobStatus(JobState.GONE)
+        return JobStatus(JobState.PENDING, reason="ErrImagePull (no such image)", is_stuck=True)
+
+    def resume(self, name: str) -> None:
+        """A cluster tries again by itself."""
+
+    def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
+        self.ended = True
+
+
+def test_patience_begins_anew_when_a_job_was_not_stuck_in_between() -> None:
+    stuck, waits = (JobStatus(JobState.PENDING, is_stuck=s) for s in (True, False))
+    patience, end = follow.Patience(), follow.STUCK_SECONDS
+    looks = [(stuck, 0), (stuck, end - 1), (waits, end), (stuck, end + 1), (stuck, 2 * end), (stuck, 2 * end + 1)]
+    assert [patience.is_over(job, at) for job, at in looks] == [False] * 5 + [True]
 
 
 class Silent(LocalJobs):

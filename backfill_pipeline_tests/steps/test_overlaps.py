@@ -12,8 +12,10 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
+from backfill_pipeline.domain.causes import Remedy
 from backfill_pipeline.domain.contracts import ReindexInput
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.failures import diagnose_error
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.windows import Window, rfc3339
 from backfill_pipeline.steps import inspect
@@ -43,6 +45,7 @@ def test_d16_of_two_attempts_at_once_one_goes_on_and_the_other_says_who_holds_th
     [won] = [n for n, end in enumerate(ends) if isinstance(end, Recorded)]
     refusal, recorded = ends[1 - won], ends[won]
     assert isinstance(refusal, Refused)
+    assert diagnose_error(refusal).remedy is Remedy.WAIT, "its days are done again when the other one is over"
     assert f"run {claims[won].run_id} " in refusal.why
     assert isinstance(recorded, Recorded)
     assert {d.verdict for d in recorded.verification.days} == {"MATCH"}
@@ -85,6 +88,7 @@ def test_d16_an_open_workflow_that_is_not_ours_blocks_the_delete_until_it_has_cl
         with pytest.raises(Refused, match="not ours") as caught:
             inspected(small)
         assert foreign in caught.value.why
+        assert diagnose_error(caught.value).remedy is Remedy.WAIT
     inspected(small)
 
 

@@ -128,8 +128,8 @@ class KubernetesJobs:
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
         if self._job(name) is None:
             return
-        options = {"propagation_policy": "Foreground", "grace_period_seconds": max(1, int(deadline_seconds / 2))}
-        self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **options)
+        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
+        self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
         end = time.monotonic() + deadline_seconds
         while self._job(name) is not None or self._pods(name):
             if time.monotonic() > end:

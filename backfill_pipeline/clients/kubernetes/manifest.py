@@ -7,6 +7,7 @@ from typing import Any
 from backfill_pipeline.domain.plans import Launch
 
 Tree = dict[str, Any]
+GRACE_SECONDS = 8  # from SIGTERM to SIGKILL at most: `cancel` waits for little longer than that
 LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: somebody may ask tomorrow
 
 
@@ -19,6 +20,9 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
     given, spec = template.get("metadata", {}), template["spec"]
     pod = spec["template"]
     pod["metadata"] = _marked(pod.get("metadata", {}), launch)
+    pod["spec"]["terminationGracePeriodSeconds"] = min(
+        pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS
+    )
     for container in pod["spec"]["containers"]:
         container["env"] = _env(container.get("env", []), launch.env)
     return {

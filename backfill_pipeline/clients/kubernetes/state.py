@@ -23,10 +23,11 @@ def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = (
         return JobStatus(JobState.RUNNING, reason="it is being deleted")
     if any(pod.get("status", {}).get("phase") == "Running" for pod in pods):
         return JobStatus(JobState.RUNNING)
-    return JobStatus(JobState.PENDING, reason="; ".join(_waits(pods)) or _quota(events) or "no pod yet")
+    reason = "; ".join(_waits(pods)) or _quota(events) or "no pod yet"
+    return JobStatus(JobState.PENDING, reason=reason, is_stuck=_is_stuck(pods))
 
 
-def is_stuck(pods: Sequence[Tree]) -> bool:
+def _is_stuck(pods: Sequence[Tree]) -> bool:
     """Whether a pod waits for what will not come by itself."""
     return any(w.get("reason") in STUCK for pod in pods for w in _states(pod, "waiting"))
 

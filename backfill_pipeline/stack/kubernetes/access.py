@@ -1,9 +1,19 @@
-"""How a cluster is reached: a kubeconfig file, written so that nobody else reads its token."""
+"""How a cluster is reached: a kubeconfig file and certificates, written so that nobody else reads token and keys."""
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from backfill_pipeline.stack.ports import LOOPBACK
+
+VALID = timedelta(days=365)
 CONTEXT = "stack"
 
 
@@ -20,6 +30,25 @@ def write_kubeconfig(path: Path, server: str, authority: Path, token: str, names
         ],
     }
     write_private(path, json.dumps(tree, indent=1).encode())
+
+
+def write_certificate(at: Path, name: str) -> tuple[Path, Path]:
+    """Its own authority, for either end of a connection on loopback; the paths of certificate and key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + VALID)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    certificate, private = at.with_suffix(".crt"), at.with_suffix(".key")
+    write_private(private, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    write_private(certificate, built.public_bytes(pem))
+    return certificate, private
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from backfill_pipeline.stack.kubernetes.access import write_kubeconfig, write_private
+from backfill_pipeline.stack.kubernetes.access import write_certificate, write_kubeconfig, write_private
 from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Answers
 from backfill_pipeline.stack.processes import Process
@@ -51,9 +51,15 @@ class ControlPlane:
         """Made by the API server at its first start, and its own certificate at once."""
         return self.folder / "certificates" / "apiserver.crt"
 
+    @property
+    def kubelet_client(self) -> Path:
+        """What the API server shows a kubelet, which needs to let nobody else in; its key lies beside it."""
+        return self.folder / "kubelet-client.crt"
+
     def prepare(self) -> None:
-        """The files that must be there before the first start; kept at the next ones."""
+        """The files that must be there before the first start; kept at the next ones, but for the short-lived."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_certificate(self.kubelet_client, API)
         if not self._signing_key.exists():
             write_private(self._signing_key, _new_key())
         if not self._tokens.exists():
@@ -92,7 +98,10 @@ class ControlPlane:
             "--service-account-issuer": self.server,
             "--service-account-key-file": self._signing_key,
             "--service-account-signing-key-file": self._signing_key,
-            "--kubelet-preferred-address-types": "InternalIP",
+            "--kubelet-client-certificate": self.kubelet_client,
+            "--kubelet-client-key": self.kubelet_client.with_suffix(".key"),
+            # A kubelet takes no loopback address as its node's, but its name may be one.
+            "--kubelet-preferred-address-types": "Hostname,InternalIP",
         }
         ready = Answers(f"{self.server}/readyz", self.authority)
         return self._process(API, options, ready=ready, after=(ETCD,))

@@ -29,14 +29,15 @@ def kubebox(say: Say) -> Path:
     go = shutil.which("go")
     if go is None:
         raise _not_built("there is no `go` on PATH", "install Go 1.26 or newer")
-    folder = _cache() / f"kubebox-{_digest(go)}"
+    folder = cache_folder() / f"kubebox-{_digest(go)}"
     if not all(os.access(folder / name, os.X_OK) for name in PROGRAMS):
         say(f"Building Kubernetes into {folder}: this takes minutes, once")
         _build(go, folder)
     return folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """What is built or downloaded once for all work trees."""
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / CACHE
 

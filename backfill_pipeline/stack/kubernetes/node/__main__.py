@@ -3,20 +3,13 @@
 import argparse
 import signal
 import sys
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from kubernetes import config
 
-from backfill_pipeline.stack.kubernetes.access import write_private
+from backfill_pipeline.stack.kubernetes.access import write_certificate
 from backfill_pipeline.stack.kubernetes.node.node import Node
 from backfill_pipeline.stack.kubernetes.node.pod import Site
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.processes import PROJECT
 
 READY = "node is ready"
@@ -30,7 +23,7 @@ def main() -> None:
     node = Node(Site(given.name, given.folder.resolve(), {given.image: image}))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        node.register(*_certificate(given.folder, given.name))
+        node.register(*write_certificate(given.folder / "node", given.name))
         print(READY, flush=True)
         node.work()
     finally:
@@ -45,24 +38,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--image-path", required=True, help="the PATH that it sets")
     parser.add_argument("--name", default="processes")
     return parser.parse_args()
-
-
-def _certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Its own; the API server does not check a kubelet's unless told to."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    write_private(folder / "node.key", key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    write_private(folder / "node.crt", built.public_bytes(pem))
-    return folder / "node.crt", folder / "node.key"
 
 
 if __name__ == "__main__":
