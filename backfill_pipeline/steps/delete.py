@@ -34,7 +34,7 @@ def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None
     work = [(s, d) for d in inspection.plan.deletes for s in shards]
     begun: Work = []
     with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, begun):
-        _wait_before_the_first(systems, inspection, tell)
+        waited = _wait_before_the_first(systems, inspection, tell)
         before = [mutations.survivors(s, d) for s, d in work]
         systems.ledger.check_held(attempt)
         systems.ledger.mark_delete_submitted(attempt)
@@ -42,18 +42,19 @@ def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None
             begun.append((shard, statement))
             mutations.submit(shard, statement, method=systems.clickhouse.address.delete, sleep=systems.sleep)
         done = [_proved(systems, s, d, rows) for (s, d), rows in zip(work, before, strict=True)]
-    return Deletion(tuple(done), time.monotonic() - started)
+    return Deletion(tuple(done), time.monotonic() - started - waited, waited)
 
 
-def _wait_before_the_first(systems: Systems, inspection: Inspection, tell: Tell) -> None:
+def _wait_before_the_first(systems: Systems, inspection: Inspection, tell: Tell) -> float:
     """A step that is repeated after its delete has begun does not wait.
 
     Its window is emptied, dashboards lack the days until they are written again, and no wait makes that shorter.
     """
     if systems.ledger.is_delete_submitted(inspection.attempt):
-        return
-    if wait_until_healthy(systems, systems.log, tell):
+        return 0.0
+    if waited := wait_until_healthy(systems, systems.log, tell):
         check_again(systems, inspection)
+    return waited
 
 
 def _proved(systems: Systems, shard: ShardStore, statement: Delete, rows: int) -> DeletedTable:

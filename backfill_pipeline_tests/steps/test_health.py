@@ -13,7 +13,7 @@ from backfill_pipeline.config import HealthLimits, PostgresAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.steps import delete, inspect
 from backfill_pipeline.steps.health import ask
-from backfill_pipeline.steps.records import Inspection
+from backfill_pipeline.steps.records import Deletion, Inspection
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline_tests.faults import driver
@@ -70,9 +70,10 @@ def test_a_delete_waits_for_the_queue_behind_a_lock_longer_than_its_lease_and_go
 ) -> None:
     small.damaged()
     told: list[str] = []
+    done: list[Deletion] = []
     seen, before = inspected(systems, small), everything(systems.clickhouse)
     with waiting_session(systems.postgres, LOCK, LOCK) as let_go:
-        deleting = threading.Thread(target=delete.delete, args=(systems, seen, told.append))
+        deleting = threading.Thread(target=lambda: done.append(delete.delete(systems, seen, told.append)))
         deleting.start()
         time.sleep(2 * LEASE_SECONDS)
         assert everything(systems.clickhouse) == before
@@ -83,6 +84,7 @@ def test_a_delete_waits_for_the_queue_behind_a_lock_longer_than_its_lease_and_go
         deleting.join(30)
     assert everything(systems.clickhouse) != before
     assert is_listed_as_emptied(systems, seen)
+    assert done[0].waited > 2 * LEASE_SECONDS
     give_back(systems, seen)
     assert "sessions that wait for a lock: 1, above 0 [health.postgres_waiting_locks]" in told[0]
     assert told[-1].startswith("no longer: went on after ")
