@@ -14,6 +14,7 @@ from backfill_pipeline.config.addresses import (
     TemporalAddress,
 )
 from backfill_pipeline.config.base import EXIT_BAD_INPUT, ConfigError, missing_variable
+from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
 from backfill_pipeline.config.load import ENV_CONFIG, check_secrets, load, load_from_environment
 from backfill_pipeline.config.models import Cluster, Config, Customer, required
@@ -26,6 +27,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Customer",
+    "HealthLimits",
     "Launcher",
     "Limits",
     "PostgresAddress",

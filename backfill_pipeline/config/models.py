@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from backfill_pipeline.config.addresses import ClickHouseAddress, Launcher, PostgresAddress, Secret, TemporalAddress
 from backfill_pipeline.config.base import ConfigError, Id, Model, named, refuse_twice
+from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
 from backfill_pipeline.config.strict_yaml import Place
 from backfill_pipeline.domain.datasets import DATASETS
@@ -53,6 +54,7 @@ class Config(Model):
     datasets: list[str] = Field(["conversations"], min_length=1)
     ledger: PostgresAddress | None = None
     limits: Limits = Limits()
+    health: HealthLimits = HealthLimits()
     verification: Verification = Verification()
 
     @field_validator("datasets")

@@ -8,6 +8,7 @@ import dagster as dg
 from backfill_pipeline.config import Cluster, Config, Customer
 from backfill_pipeline.defs.checks import checks_of
 from backfill_pipeline.defs.graph import READY, step_graph
+from backfill_pipeline.defs.health import health_metadata
 from backfill_pipeline.defs.ops import AssetId, StepOps, input_name, launch_op, step_ops
 from backfill_pipeline.defs.partitions import own, plain
 from backfill_pipeline.defs.resources import Pipeline
@@ -67,6 +68,7 @@ def _ready(cluster: Cluster) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=dagster_name(cluster.name),
         description=f"Gate of cluster {cluster.name}: PostgreSQL, ClickHouse, Temporal and the ledger answer. "
+        "Shows how well they are; a run waits for them before its own delete. "
         "Select it together with customers, and a backfill makes a run for each of them.",
         required_resource_keys={"pipeline"},
         kinds={"dagster"},
@@ -84,7 +86,8 @@ def _ready(cluster: Cluster) -> dg.AssetsDefinition:
                 for e in systems.ledger.emptied()
                 if e.cluster == cluster.name
             ]
-        context.add_output_metadata({"emptied windows": dg.MetadataValue.json(emptied)})
+            health = health_metadata(systems, context.log.warning)
+        context.add_output_metadata({"emptied windows": dg.MetadataValue.json(emptied), **health})
 
     return ready
 

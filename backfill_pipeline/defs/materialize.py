@@ -82,7 +82,7 @@ def day_metadata(day: DayVerdict, steps: Steps, recorded: Recorded, cluster: Clu
 def _seconds(steps: Steps, recorded: Recorded) -> dict[str, float]:
     names = ("inspect", "delete", "launch", "follow", "record")
     seconds = (*(s.seconds for s in steps), recorded.seconds)
-    return {n: round(s, 3) for n, s in zip(names, seconds, strict=True)}
+    return {"waited": round(steps[1].waited, 3), **{n: round(s, 3) for n, s in zip(names, seconds, strict=True)}}
 
 
 def _workflows(executions: Iterable[ExecutionEnd], cluster: Cluster) -> str:

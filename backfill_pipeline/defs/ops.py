@@ -15,6 +15,7 @@ import dagster as dg
 from backfill_pipeline.config import Cluster, Customer
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.graph import READY
+from backfill_pipeline.defs.health import in_tag
 from backfill_pipeline.defs.materialize import publish
 from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
@@ -102,11 +103,12 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     @dg.op(
         name=f"delete_{suffix}",
         required_resource_keys={"pipeline"},
-        description="One delete per table and shard, bounded by the marker; 0 survivors are the proof.",
+        description="Waits until the cluster is well. One delete per table and shard, bounded by the marker; "
+        "0 survivors are the proof.",
     )
     def delete_op(context: dg.OpExecutionContext, inspection: Inspection) -> Deletion:
         _of_this_run(context, inspection)
-        return _with_systems(context, cluster, lambda s: delete.delete(s, inspection))
+        return _with_systems(context, cluster, lambda s: delete.delete(s, inspection, in_tag(context)))
 
     @dg.op(
         name=f"follow_{suffix}",

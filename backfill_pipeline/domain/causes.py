@@ -62,6 +62,7 @@ class Cause(_Named):
     CONNECTION_LOST = "connection lost"
     UNREACHABLE = "unreachable"
     HELD = "held by another run"
+    UNWELL = "cluster not well enough"
     DIFFERS = "both sides differ"
     REFUSED = "refused by a guard"
     MISSING = "missing"

@@ -12,19 +12,28 @@ from backfill_pipeline.domain.causes import Cause, Remedy, Rule, around
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 DIFFERS = "the Job and its workflows ended well, and both sides differ"
-_HELD = Rule(
-    Cause.HELD,
-    Remedy.WAIT,
-    "another run or workflow is at work on these days; it is asked again when that is over",
-    phrases=(
-        r"Another attempt holds the lease of these days",
-        r"A workflow of the same customer and range is open and not ours",
+# Our own words in an error's first sentence; what it quotes further on is not why it was raised.
+_OURS: tuple[Rule, ...] = (
+    Rule(
+        Cause.HELD,
+        Remedy.WAIT,
+        "another run or workflow is at work on these days; it is asked again when that is over",
+        phrases=(
+            r"Another attempt holds the lease of these days",
+            r"A workflow of the same customer and range is open and not ours",
+        ),
+    ),
+    Rule(
+        Cause.UNWELL,
+        Remedy.WAIT,
+        "look at the signals that it names; the thresholds are `health:` of the configuration",
+        phrases=(r"Cluster \S+ was not well enough for a delete in \d+ s; nothing was deleted",),
     ),
 )
 # The first rule that fits decides: what names a thing exactly stands before what it may be part of. A guard quotes what
 # it saw, which is not why it refused.
 RULES: tuple[Rule, ...] = (
-    _HELD,
+    *_OURS,
     Rule(
         Cause.DIFFERS,
         Remedy.AGAIN,
@@ -346,8 +355,9 @@ def diagnose(texts: Iterable[str]) -> Diagnosis:
 
 def diagnose_error(error: PipelineError) -> Diagnosis:
     """By its code, else by what it says, else by its kind, where nobody knows a better next step than the error itself."""
-    if _HELD.found_in(error.what):
-        return _diagnosis(_HELD, around(str(error), 0))
+    ours = next((r for r in _OURS if r.found_in(error.what)), None)
+    if ours:
+        return _diagnosis(ours, around(str(error), 0))
     if error.kind is not Kind.REFUSED:
         rule = next((r for r in RULES if r.is_of(error)), None)
         if rule:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 from backfill_pipeline.domain.deletes import Delete
 from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.steps.health import Tell, wait_until_healthy
 from backfill_pipeline.steps.holding import holding
+from backfill_pipeline.steps.inspect import check_again
 from backfill_pipeline.steps.records import DeletedTable, Deletion, Inspection
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores import mutations
@@ -16,17 +18,23 @@ Work = list[tuple[ShardStore, Delete]]
 LISTED_SECONDS = 10  # a delete that was being sent when the run was cancelled is listed by then, or never
 
 
-def delete(systems: Systems, inspection: Inspection) -> Deletion:
+def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None) -> Deletion:
     """One statement per table and shard for the whole window; from its submission to a verdict the window is emptied.
 
+    Args:
+        tell: gets a sentence while it waits for the cluster to be well, and another one when that is over.
+
     Raises:
-        PipelineError: a delete failed or is not done in time, with the mutation's id and how to kill it.
+        Refused: after such a wait a guard says no.
+        PipelineError: the cluster stayed unwell and nothing was deleted; or a delete failed or is not done in time,
+            with the mutation's id and how to kill it.
     """
     started = time.monotonic()
     attempt, shards = inspection.attempt, systems.clickhouse.shards
     work = [(s, d) for d in inspection.plan.deletes for s in shards]
     begun: Work = []
     with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, begun):
+        waited = _wait_before_the_first(systems, inspection, tell)
         before = [mutations.survivors(s, d) for s, d in work]
         systems.ledger.check_held(attempt)
         systems.ledger.mark_delete_submitted(attempt)
@@ -34,7 +42,19 @@ def delete(systems: Systems, inspection: Inspection) -> Deletion:
             begun.append((shard, statement))
             mutations.submit(shard, statement, method=systems.clickhouse.address.delete, sleep=systems.sleep)
         done = [_proved(systems, s, d, rows) for (s, d), rows in zip(work, before, strict=True)]
-    return Deletion(tuple(done), time.monotonic() - started)
+    return Deletion(tuple(done), time.monotonic() - started - waited, waited)
+
+
+def _wait_before_the_first(systems: Systems, inspection: Inspection, tell: Tell) -> float:
+    """A step that is repeated after its delete has begun does not wait.
+
+    Its window is emptied, dashboards lack the days until they are written again, and no wait makes that shorter.
+    """
+    if systems.ledger.is_delete_submitted(inspection.attempt):
+        return 0.0
+    if waited := wait_until_healthy(systems, systems.log, tell):
+        check_again(systems, inspection)
+    return waited
 
 
 def _proved(systems: Systems, shard: ShardStore, statement: Delete, rows: int) -> DeletedTable:

@@ -64,6 +64,19 @@ def inspect(
         )
 
 
+def check_again(systems: Systems, inspection: Inspection) -> None:
+    """Judge the window once more: after a wait the counts that allowed its delete are as old as the wait.
+
+    Raises:
+        Refused: with every reason; a workflow that was started meanwhile on these days is one.
+        PipelineError: a system is away, or a table or column is missing.
+    """
+    attempt, approved = inspection.attempt, frozenset(map(Approval, inspection.approved))
+    end_earlier_attempts(systems, attempt)
+    schemas = read_schemas(systems.clickhouse, [t.table for t in DATASETS[attempt.dataset].targets])
+    _refuse(attempt, refusals(_gathered(systems, attempt, schemas), guard_limits(systems, approved)))
+
+
 def guard_limits(systems: Systems, approved: frozenset[Approval]) -> GuardLimits:
     limits, clickhouse = systems.limits, systems.clickhouse.address
     return GuardLimits(

@@ -53,5 +53,10 @@ def _proof(
         "days": {str(d.day): {"verdict": d.verdict, "reasons": list(d.reasons)} for d in verification.days},
         "rows": {str(d.day): {t: s.rows for t, s in (d.target or {}).items()} for d in verification.days},
         "uncovered": {str(d.day): verification.coverage.uncovered(d.day) for d in verification.days},
-        "seconds": {"inspect": inspection.seconds, "delete": deletion.seconds, "follow": followed.seconds},
+        "seconds": {
+            "inspect": inspection.seconds,
+            "waited": deletion.waited,
+            "delete": deletion.seconds,
+            "follow": followed.seconds,
+        },
     }

@@ -36,10 +36,14 @@ class DeletedTable:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Every delete is done and 0 survivors were counted; rows: what each predicate matched before."""
+    """Every delete is done and 0 survivors were counted; rows: what each predicate matched before.
+
+    waited: seconds before the first statement, for the cluster to be well; not among `seconds`.
+    """
 
     deleted: tuple[DeletedTable, ...]
     seconds: float
+    waited: float = 0.0
 
     @property
     def rows(self) -> int:

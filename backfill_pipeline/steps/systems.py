@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from backfill_pipeline.clients.launcher import Launcher
 from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.clients.temporal import Temporal
-from backfill_pipeline.config import ENV_CONFIG, Cluster, Config, Limits, required
+from backfill_pipeline.config import ENV_CONFIG, Cluster, Config, HealthLimits, Limits, required
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.postgres import Postgres
@@ -31,6 +31,7 @@ class Systems:
     launcher: Launcher
     ledger: Ledger
     datasets: tuple[str, ...]
+    health: HealthLimits
     log: Callable[[str], None] = field(default=print)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -58,6 +59,7 @@ def open_systems(config: Config, cluster_name: str, log: Callable[[str], None]) 
         launcher=_launcher(cluster),
         ledger=open_ledger(config),
         datasets=tuple(config.datasets),
+        health=config.health,
         log=log,
     )
 

@@ -173,6 +173,12 @@ class Ledger:
         """From here on the window is emptied, until `close`."""
         self._stamp("delete_submitted_at", attempt.attempt_id)
 
+    def is_delete_submitted(self, attempt: Attempt) -> bool:
+        """Whether this very attempt has come so far before."""
+        with self.transaction() as connection:
+            row = connection.execute(_IS_SUBMITTED, [attempt.attempt_id]).fetchone()
+        return bool(row and row[0])
+
     def mark_ended(self, attempt: Attempt) -> None:
         self._stamp("ended_at", attempt.attempt_id)
 
@@ -259,6 +265,7 @@ WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)
   AND (outcome = 'done' OR proof ->> 'remedy' = %(smaller)s)
 ORDER BY recorded_at DESC LIMIT 50
 """
+_IS_SUBMITTED = "SELECT delete_submitted_at IS NOT NULL FROM ledger.markers WHERE attempt_id = %s"
 _UNENDED = f"""
 SELECT {_ATTEMPT_COLUMNS} FROM ledger.markers
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)s AND attempt_id <> %(attempt_id)s

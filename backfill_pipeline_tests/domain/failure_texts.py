@@ -206,6 +206,9 @@ HELD: Another attempt holds the lease of these days. Where: conversations of acm
     its process is gone the lease ends in 41 s.
 HELD: A workflow of the same customer and range is open and not ours. Where: acme on north, 2026-01-01. Why: made-up-1
     [2026-01-01T00:00:00Z, 2026-01-02T00:00:00Z). Next: wait until it has closed, or cancel it in Temporal, then rerun.
+UNWELL: Cluster north was not well enough for a delete in 3600 s; nothing was deleted. 1 reason. Where: PostgreSQL and
+    ClickHouse of cluster north. Why: PostgreSQL 127.0.0.1:5432 has 7 sessions that wait for a lock [at most 5]. Next:
+    mend what is named, or change the threshold that stands in brackets, then rerun the failed days.
 DIFFERS: the Job and its workflows ended well, and both sides differ
 """,
 }

@@ -124,6 +124,7 @@ def _rooms(systems: Systems) -> dict[str, Any]:
         "jobs": local_jobs,
         "mutations": mutations,
         "inspect": inspect,
+        "delete": delete,
         "record": record,
         "driver": sys.modules[__name__],
     }
@@ -132,6 +133,7 @@ def _rooms(systems: Systems) -> dict[str, Any]:
 _FUNCTIONS = (
     "jobs._create", "jobs._call_runner", "mutations.survivors", "mutations.submit", "mutations.wait",
     "inspect.end_earlier_attempts", "inspect.source_sums", "inspect.target_sums", "inspect.plan",
+    "delete.wait_until_healthy",
     "record.verify", "record.find_doubled", "driver.save",
 )  # fmt: skip
 _NO_STATEMENTS = {"ledger.kept", "ledger.transaction", "temporal.close", "launcher.where"}

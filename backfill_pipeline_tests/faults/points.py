@@ -20,6 +20,8 @@ INSPECT = (
     After("driver.save", 1),
 )
 DELETE = (
+    After("ledger.is_delete_submitted"),
+    After("delete.wait_until_healthy"),
     After("mutations.survivors", 1),
     After("ledger.check_held", 3),
     After("ledger.mark_delete_submitted"),

@@ -55,7 +55,7 @@ def test_no_key_of_a_customer_is_unseen(n: int) -> None:
 
 
 def changed(**cluster: Any) -> Config:
-    tree = load(EXAMPLE, need_secrets=False).model_dump()
+    tree = load(EXAMPLE, need_secrets=False).model_dump(exclude_unset=True)
     tree["clusters"][0].update(cluster)
     return Config.model_validate(tree)
 
