@@ -9,15 +9,26 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import ID_FORM, check_id
 from backfill_pipeline.older_form import from_older_form
+from backfill_pipeline.reach import (
+    Host,
+    Launcher,
+    M,
+    Model,
+    Reached,
+    Shard,
+    TemporalAddress,
+    each_reached,
+    reached,
+)
 from backfill_pipeline.strict_yaml import Place, StrictLoader, said_of
 
 ENV_CONFIG = "BACKFILL_CONFIG"
@@ -36,14 +47,6 @@ def _id(text: str) -> str:
 
 
 Id = Annotated[str, AfterValidator(_id)]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-T = TypeVar("T")
-M = TypeVar("M", bound=Model)
 
 
 class Secret(Model):
@@ -73,16 +76,15 @@ class Secret(Model):
             yield "password_file", f"{file} is no file that can be read"
 
 
-Host = Annotated[str, Field(pattern=r"^[^@\s]+$")]  # no `user:password@` that would be printed
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Seconds = Annotated[int, Field(gt=0)]
 
 
-class PostgresAddress(Secret):
+class PostgresAddress(Reached, Secret):
     """One PostgreSQL database; `host` may be a socket's directory."""
 
-    host: Host
-    port: int = Field(5432, ge=1, le=65535)
+    host: Host = Field("", validate_default=True)
+    port: int = Field(5432, ge=1, le=65535, validate_default=True)
     database: Name
     user: str = "postgres"
     sslmode: str = "prefer"
@@ -90,19 +92,7 @@ class PostgresAddress(Secret):
     statement_timeout_seconds: Seconds = 600
 
     def __str__(self) -> str:
-        return f"postgresql://{self.host}:{self.port}/{self.database}"
-
-
-class Replica(Model):
-    host: Host
-    port: int = Field(8123, ge=1, le=65535)
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class Shard(Model):
-    replicas: list[Replica] = Field(min_length=1)
+        return f"postgresql://{self.host}:{self.port}/{self.database}{self._by()}"
 
 
 class ClickHouseAddress(Secret):
@@ -126,39 +116,6 @@ class ClickHouseAddress(Secret):
 
     def __str__(self) -> str:
         return ", ".join(str(r) for s in self.shards for r in s.replicas)
-
-
-class TemporalAddress(Model):
-    address: str
-    namespace: str = "ingestion"
-    ui: str | None = Field(None, description="base URL of the UI, for links")
-
-
-class Launcher(Model):
-    """How Jobs are started: `local` runs the manifest's command as a subprocess, `kubernetes` makes Jobs of a cluster."""
-
-    kind: Literal["local", "kubernetes"] = "local"
-    manifests: Path = Field(Path("deploy/cronjobs"), description="local: folder of the CronJobs' manifests")
-    jobs: Path = Field(Path(".local/jobs"), description="local: folder of the Jobs and their logs")
-    namespace: str = Field(
-        "cron",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        description="kubernetes: of the CronJobs and their Jobs",
-    )
-    context: str | None = Field(
-        None, min_length=1, description="kubernetes: of the kubeconfig; none: the account of the pod that this runs in"
-    )
-    kubeconfig: Path | None = Field(None, description="kubernetes: the file; default: KUBECONFIG or ~/.kube/config")
-
-    @model_validator(mode="after")
-    def _keys_fit_the_kind(self) -> "Launcher":
-        keys = {"local": {"manifests", "jobs"}, "kubernetes": {"namespace", "context", "kubeconfig"}}
-        other = sorted(self.model_fields_set - {"kind"} - keys[self.kind])
-        if other:
-            raise ValueError(
-                f"{', '.join(other)}: not a key of kind {self.kind}; expected {', '.join(sorted(keys[self.kind]))}"
-            )
-        return self
 
 
 class Limits(Model):
@@ -217,10 +174,16 @@ class Cluster(Model):
     first_day: date = date(2026, 1, 1)
     retention_days: int | None = Field(None, ge=1, description="PostgreSQL keeps no older rows; older windows refuse")
     max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
+    launcher: Launcher = Launcher()  # before the addresses, whose forwards take what they leave out from it
     postgres: PostgresAddress | None = None
     clickhouse: ClickHouseAddress | None = None
     temporal: TemporalAddress | None = None
-    launcher: Launcher = Launcher()
+
+    @field_validator("postgres", "clickhouse", "temporal")
+    @classmethod
+    def _forwards_are_complete(cls, address: M | None, info: ValidationInfo) -> M | None:
+        launcher = info.data.get("launcher")
+        return each_reached(address, lambda a: a.completed(launcher)) if address and launcher else address
 
     @model_validator(mode="after")
     def _customers_are_unique(self) -> "Cluster":
@@ -239,6 +202,13 @@ class Config(Model):
     ledger: PostgresAddress | None = None
     limits: Limits = Limits()
     verification: Verification = Verification()
+
+    @field_validator("ledger")
+    @classmethod
+    def _ledger_is_reached_directly(cls, ledger: PostgresAddress | None) -> PostgresAddress | None:
+        if ledger and ledger.forward:
+            raise ValueError("forward: only for addresses of a cluster; all of Dagster's processes hold to the ledger")
+        return ledger
 
     @field_validator("datasets")
     @classmethod
@@ -331,11 +301,11 @@ def missing_variable(name: str) -> ConfigError:
     )
 
 
-def required(value: T | None, cluster: str, what: str) -> T:
+def required(value: M | None, cluster: str, what: str) -> M:
     """An address that this command can't do without.
 
     Raises:
-        ConfigError: the configuration does not give it.
+        ConfigError: the configuration does not give it, or it leads nowhere before its port-forward is opened.
     """
     if value is None:
         raise ConfigError(
@@ -343,6 +313,13 @@ def required(value: T | None, cluster: str, what: str) -> T:
             where=f"clusters[name={cluster}].{what}" if cluster else what,
             why="this command must reach it",
             next_step=f"add `{what}:` to the configuration",
+        )
+    if any(r.waits for r in reached(value)):
+        raise ConfigError(
+            f"The {what} address is behind a port-forward that is not open",
+            where=str(value),
+            why="this command opens none",
+            next_step="give it an address that it reaches directly",
         )
     return value
 

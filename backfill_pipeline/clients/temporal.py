@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput, progress_from
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.windows import Window, parse_rfc3339, rfc3339
+from backfill_pipeline.reach import TemporalAddress
 
 T = TypeVar("T")
 CALL_TIMEOUT = timedelta(seconds=15)
@@ -143,7 +143,7 @@ class Temporal:
 
     def _translated(self, error: Exception) -> PipelineError:
         is_missing = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
-        where = f"Temporal {self._address.address}, namespace {self._address.namespace}"
+        where = f"Temporal {self._address}, namespace {self._address.namespace}"
         why = " ".join(str(error).split())[:300] or type(error).__name__
         if is_missing:
             return PipelineError(

@@ -6,7 +6,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from backfill_pipeline.config import Cluster, Config, Customer, Model, Replica
+from backfill_pipeline.config import Cluster, Config, Customer
+from backfill_pipeline.reach import Model, Replica
 
 ABSENT = "not given"
 LONG = 100_000  # above every port: one with its thousands apart would not be known again

@@ -11,8 +11,9 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from backfill_pipeline.config import ClickHouseAddress, Replica
+from backfill_pipeline.config import ClickHouseAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.reach import Replica
 
 # ClickHouse's error numbers (ErrorCodes.cpp) -> what a caller may do, with the reason.
 CODES: Mapping[int, tuple[Kind, str]] = {

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from backfill_pipeline.config import Replica
 from backfill_pipeline.domain.deletes import Delete
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.reach import Replica
 from backfill_pipeline.stores.clickhouse import ShardStore
 
 LIGHTWEIGHT_SETTINGS = {"lightweight_deletes_sync": 0, "lightweight_delete_mode": "alter_update"}

@@ -15,10 +15,10 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from backfill_pipeline.clients.temporal import TIMED_OUT, Found, Temporal, WorkflowState, WorkflowStatus, _with_input
-from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline_tests.clients.workflows import CLUMSY, QUEUE, SHED, Forward, Started, an_input, polled
 from backfill_pipeline_tests.live import Live
 

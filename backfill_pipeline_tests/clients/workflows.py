@@ -19,9 +19,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput
 from backfill_pipeline.domain.windows import Window, rfc3339
+from backfill_pipeline.reach import TemporalAddress
 
 T = TypeVar("T")
 CLUMSY = "MadeUpClumsy"

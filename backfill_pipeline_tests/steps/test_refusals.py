@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from backfill_pipeline.clients.temporal import Temporal
-from backfill_pipeline.config import Replica, Shard, TemporalAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.guards import Approval
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.reach import Replica, Shard, TemporalAddress
 from backfill_pipeline.steps import delete, inspect
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.clickhouse import ClickHouse

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import clickhouse_connect
 import pytest
 
-from backfill_pipeline.config import Replica
 from backfill_pipeline.domain.datasets import CONVERSATIONS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.schemas import schema_mistakes
+from backfill_pipeline.reach import Replica
 from backfill_pipeline.stores.clickhouse import CODES, ClickHouse, ShardStore, code_of, translate
 from backfill_pipeline.stores.schemas import first_schemas, read_schemas
 from backfill_pipeline.stores.target import dead_shards, future_rows, unowned_rows

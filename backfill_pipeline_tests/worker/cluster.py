@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from backfill_pipeline.config import ClickHouseAddress, PostgresAddress, TemporalAddress
+from backfill_pipeline.config import ClickHouseAddress, PostgresAddress
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline_tests.worker import servers
 
 CLUSTER = "north"

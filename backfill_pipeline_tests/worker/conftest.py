@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backfill_pipeline.config import PostgresAddress, TemporalAddress
+from backfill_pipeline.config import PostgresAddress
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline_tests.worker import servers, targets
 

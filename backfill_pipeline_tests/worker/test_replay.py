@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from backfill_pipeline.config import TemporalAddress
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.worker.main import WORKFLOWS
 from backfill_pipeline.worker.workflows.reindex_conversations import TRANSFER
 from backfill_pipeline_tests.worker.record_histories import FOLDER, NAMES, recorded

@@ -13,10 +13,10 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Execution, execution_from_line
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.worker.tasks import batch_reindex_conversations as task
 from backfill_pipeline_tests.worker import cluster, servers
 

@@ -12,10 +12,11 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 
-from backfill_pipeline.config import PostgresAddress, TemporalAddress
+from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.contracts import REINDEX_QUEUE, ReindexInput, progress_from
 from backfill_pipeline.domain.markers import row_version
 from backfill_pipeline.domain.windows import parse_rfc3339
+from backfill_pipeline.reach import TemporalAddress
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline.worker.workflows.transferring import ReindexResult

@@ -4,8 +4,8 @@ from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
-from backfill_pipeline.config import Launcher
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.reach import Launcher
 
 
 def opened(given: Launcher) -> KubernetesJobs:

@@ -11,8 +11,9 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from backfill_pipeline.config import ClickHouseAddress, Replica
+from backfill_pipeline.config import ClickHouseAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.reach import Replica
 from backfill_pipeline.stack.demo_data import right_copy
 
 LABELS = "conversation_with_labels"
