@@ -32,7 +32,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Order:
-    """What a keeper keeps. command: kubectl's, with `{port}` for the local one; greeting: the name of what the far side answers to."""
+    """What a keeper keeps. command: kubectl's, with `{port}` for the local one; greeting: of `greetings.GREETINGS`."""
 
     command: tuple[str, ...]
     greeting: str

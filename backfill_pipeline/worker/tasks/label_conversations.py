@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from backfill_pipeline import config
+from backfill_pipeline.clients.port_forward.forwarded import forwarded
 from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, ConfigError, Customer, Limits
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Labelled
