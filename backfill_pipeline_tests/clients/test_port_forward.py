@@ -73,7 +73,7 @@ def test_kubectl_is_told_context_namespace_and_target_and_never_guesses_them(sta
         port = held.port()
         assert standin.starts()[0]["arguments"] == [
             *("--context", "north", "--kubeconfig", str(standin.kubeconfig), "--namespace", "databases"),
-            *("port-forward", "--address", "127.0.0.1", "--pod-running-timeout=20s"),
+            *("port-forward", "--address", "127.0.0.1", "--pod-running-timeout=10s"),
             *("service/it", f"{port}:5432"),
         ]
 

@@ -46,6 +46,7 @@ RULES = (
     Rule(
         "lost connection to pod", Kind.RETRY, "the pod is gone, or a connection of it broke", "look at the pod; rerun"
     ),
+    Rule("did not listen", Kind.UNREACHABLE, "kubectl has neither come through nor failed in time", _API),
     Rule("answer", Kind.UNREACHABLE, "what is behind it does not answer", "look at the pod; is it the right port?"),
 )
 _NO_RULE = Rule("", Kind.UNKNOWN, "no rule matches", "read the message")

@@ -21,7 +21,7 @@ from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.reach import Forward
 
 OPEN_SECONDS = 60.0
-POD_SECONDS = 20
+POD_SECONDS = 10
 POLL_SECONDS = 0.05
 LOOK_SECONDS = 1.0
 NOT_OPEN = "A port-forward does not open"
