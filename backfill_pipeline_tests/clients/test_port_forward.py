@@ -307,6 +307,19 @@ def test_a_listening_kubectl_before_a_pod_where_nobody_listens_is_not_taken_for_
     assert "nobody answers in the pod at this port" in error.why
 
 
+def test_a_keeper_that_can_not_start_is_tried_now_and_then_and_its_folder_is_named(
+    standin: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose disk is full, or whose Python is gone."""
+    program = standin.folder / "python"
+    program.write_text(f"#!/bin/sh\necho >> {standin.folder}/tries\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    error = failure(standin.held(), 2.5)
+    assert str(standin.root) in error.next_step
+    assert 2 <= len((standin.folder / "tries").read_text().splitlines()) <= 4
+
+
 def test_without_kubectl_it_is_said_before_anything_is_started(
     standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:

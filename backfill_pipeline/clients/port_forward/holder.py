@@ -47,7 +47,7 @@ class Held:
         self._place.write_order(order)
         self._closed = threading.Event()
         self._locks = contextlib.ExitStack()
-        self._holds = False
+        self._holds, self._next_start, self._port = False, 0.0, 0
         self._look()
 
     def __enter__(self) -> "Held":
@@ -67,7 +67,13 @@ class Held:
         Raises:
             PipelineError: what kubectl says, at once where waiting changes nothing, else after these seconds.
         """
-        end = time.monotonic() + seconds
+        if not self._port:
+            self._port = self._opened(time.monotonic() + seconds, seconds)
+            name = f"forward {self._forward}"
+            threading.Thread(target=self._look_after_the_keeper, name=name, daemon=True).start()
+        return self._port
+
+    def _opened(self, end: float, seconds: float) -> int:
         while (port := self._open_port()) is None:
             said = self._place.said()
             failure = failure_of(NOT_OPEN, str(self._forward), said.failure) if said and said.failure else None
@@ -76,7 +82,6 @@ class Held:
             if time.monotonic() > end:
                 raise failure or self._no_word(seconds)
             time.sleep(POLL_SECONDS)
-        threading.Thread(target=self._look_after_the_keeper, name=f"forward {self._forward}", daemon=True).start()
         return port
 
     def _open_port(self) -> int | None:
@@ -98,8 +103,9 @@ class Held:
                 return
             self._locks.callback(os.close, lock)
             self._holds = True
-        keeps = self._place.locked("keeper", fcntl.LOCK_EX)
+        keeps = self._place.locked("keeper", fcntl.LOCK_EX) if time.monotonic() >= self._next_start else None
         if keeps is not None:
+            self._next_start = time.monotonic() + LOOK_SECONDS  # one that can't start at all shall not keep us busy
             self._start_keeper(keeps)
 
     def _start_keeper(self, lock: int) -> None:
