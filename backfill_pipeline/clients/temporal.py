@@ -150,7 +150,7 @@ class Temporal:
 
     def _translated(self, error: Exception) -> PipelineError:
         is_missing = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
-        where = f"Temporal {self._address.address}, namespace {self._address.namespace}"
+        where = f"Temporal {self._address}, namespace {self._address.namespace}"
         why = " ".join(str(error).split())[:300] or type(error).__name__
         if is_missing:
             return PipelineError(

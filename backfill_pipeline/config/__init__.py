@@ -6,7 +6,6 @@ The form of the older scripts (`clusters[].name`, `clusters[].customers[].{id, p
 
 from backfill_pipeline.config.addresses import (
     ClickHouseAddress,
-    Launcher,
     PostgresAddress,
     Replica,
     Secret,
@@ -18,6 +17,7 @@ from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
 from backfill_pipeline.config.load import ENV_CONFIG, check_secrets, load, load_from_environment
 from backfill_pipeline.config.models import Cluster, Config, Customer, required
+from backfill_pipeline.config.reach import Forward, Launcher, Reached, each_reached, reached
 
 __all__ = [
     "ENV_CONFIG",
@@ -27,18 +27,22 @@ __all__ = [
     "Config",
     "ConfigError",
     "Customer",
+    "Forward",
     "HealthLimits",
     "Launcher",
     "Limits",
     "PostgresAddress",
+    "Reached",
     "Replica",
     "Secret",
     "Shard",
     "TemporalAddress",
     "Verification",
     "check_secrets",
+    "each_reached",
     "load",
     "load_from_environment",
     "missing_variable",
+    "reached",
     "required",
 ]

@@ -1,4 +1,4 @@
-"""Where systems are reached, and how Jobs are started there. Secrets never stand in the file, only where they are found."""
+"""Where systems are reached. Secrets never stand in the file, only where they are found."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from backfill_pipeline.config.base import Host, Model, Name, Seconds, missing_variable, read, refuse_twice
+from backfill_pipeline.config.reach import Reached
 
 
 class Secret(Model):
@@ -37,11 +38,11 @@ class Secret(Model):
             yield "password_file", f"{file} is no file that can be read"
 
 
-class PostgresAddress(Secret):
+class PostgresAddress(Reached, Secret):
     """One PostgreSQL database; `host` may be a socket's directory."""
 
-    host: Host
-    port: int = Field(5432, ge=1, le=65535)
+    host: Host = Field("", validate_default=True)
+    port: int = Field(5432, ge=1, le=65535, validate_default=True)
     database: Name
     user: str = "postgres"
     sslmode: str = "prefer"
@@ -49,19 +50,28 @@ class PostgresAddress(Secret):
     statement_timeout_seconds: Seconds = 600
 
     def __str__(self) -> str:
-        return f"postgresql://{self.host}:{self.port}/{self.database}"
+        return f"postgresql://{self.host}:{self.port}/{self.database}{self._by()}"
 
 
-class Replica(Model):
-    host: Host
-    port: int = Field(8123, ge=1, le=65535)
+class Replica(Reached):
+    host: Host = Field("", validate_default=True)
+    port: int = Field(8123, ge=1, le=65535, validate_default=True)
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}{self._by()}"
 
 
 class Shard(Model):
     replicas: list[Replica] = Field(min_length=1)
+
+
+class TemporalAddress(Reached):
+    address: str = Field("", validate_default=True)
+    namespace: str = "ingestion"
+    ui: str | None = Field(None, description="base URL of the UI, for links")
+
+    def __str__(self) -> str:
+        return f"{self.address}{self._by()}"
 
 
 class ClickHouseAddress(Secret):
@@ -85,36 +95,3 @@ class ClickHouseAddress(Secret):
 
     def __str__(self) -> str:
         return ", ".join(str(r) for s in self.shards for r in s.replicas)
-
-
-class TemporalAddress(Model):
-    address: str
-    namespace: str = "ingestion"
-    ui: str | None = Field(None, description="base URL of the UI, for links")
-
-
-class Launcher(Model):
-    """How Jobs are started: `local` runs the manifest's command as a subprocess, `kubernetes` makes Jobs of a cluster."""
-
-    kind: Literal["local", "kubernetes"] = "local"
-    manifests: Path = Field(Path("deploy/cronjobs"), description="local: folder of the CronJobs' manifests")
-    jobs: Path = Field(Path(".local/jobs"), description="local: folder of the Jobs and their logs")
-    namespace: str = Field(
-        "cron",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
-        description="kubernetes: of the CronJobs and their Jobs",
-    )
-    context: str | None = Field(
-        None, min_length=1, description="kubernetes: of the kubeconfig; none: the account of the pod that this runs in"
-    )
-    kubeconfig: Path | None = Field(None, description="kubernetes: the file; default: KUBECONFIG or ~/.kube/config")
-
-    @model_validator(mode="after")
-    def _keys_fit_the_kind(self) -> "Launcher":
-        keys = {"local": {"manifests", "jobs"}, "kubernetes": {"namespace", "context", "kubeconfig"}}
-        other = sorted(self.model_fields_set - {"kind"} - keys[self.kind])
-        if other:
-            raise ValueError(
-                f"{', '.join(other)}: not a key of kind {self.kind}; expected {', '.join(sorted(keys[self.kind]))}"
-            )
-        return self

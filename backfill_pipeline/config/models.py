@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from backfill_pipeline.config.addresses import ClickHouseAddress, Launcher, PostgresAddress, Secret, TemporalAddress
-from backfill_pipeline.config.base import ConfigError, Id, Model, named, refuse_twice
+from backfill_pipeline.config.addresses import ClickHouseAddress, PostgresAddress, Secret, TemporalAddress
+from backfill_pipeline.config.base import ConfigError, Id, M, Model, named, refuse_twice
 from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
+from backfill_pipeline.config.reach import Launcher, each_reached, reached
 from backfill_pipeline.config.strict_yaml import Place
 from backfill_pipeline.domain.datasets import DATASETS
-
-T = TypeVar("T")
 
 
 class Customer(Model):
@@ -33,10 +31,16 @@ class Cluster(Model):
     first_day: date = date(2026, 1, 1)
     retention_days: int | None = Field(None, ge=1, description="PostgreSQL keeps no older rows; older windows refuse")
     max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
+    launcher: Launcher = Launcher()  # before the addresses, whose forwards take what they leave out from it
     postgres: PostgresAddress | None = None
     clickhouse: ClickHouseAddress | None = None
     temporal: TemporalAddress | None = None
-    launcher: Launcher = Launcher()
+
+    @field_validator("postgres", "clickhouse", "temporal")
+    @classmethod
+    def _forwards_are_complete(cls, address: M | None, info: ValidationInfo) -> M | None:
+        launcher = info.data.get("launcher")
+        return each_reached(address, lambda a: a.completed(launcher)) if address and launcher else address
 
     @model_validator(mode="after")
     def _customers_are_unique(self) -> "Cluster":
@@ -56,6 +60,13 @@ class Config(Model):
     limits: Limits = Limits()
     health: HealthLimits = HealthLimits()
     verification: Verification = Verification()
+
+    @field_validator("ledger")
+    @classmethod
+    def _ledger_is_reached_directly(cls, ledger: PostgresAddress | None) -> PostgresAddress | None:
+        if ledger and ledger.forward:
+            raise ValueError("forward: only for addresses of a cluster; all of Dagster's processes hold to the ledger")
+        return ledger
 
     @field_validator("datasets")
     @classmethod
@@ -94,11 +105,11 @@ class Config(Model):
             yield from ((("clusters", n, name), a) for name, a in addresses.items() if a)
 
 
-def required(value: T | None, cluster: str, what: str) -> T:
+def required(value: M | None, cluster: str, what: str) -> M:
     """An address that this command can't do without.
 
     Raises:
-        ConfigError: the configuration does not give it.
+        ConfigError: the configuration does not give it, or it leads nowhere before its port-forward is opened.
     """
     if value is None:
         raise ConfigError(
@@ -106,5 +117,12 @@ def required(value: T | None, cluster: str, what: str) -> T:
             where=f"clusters[name={cluster}].{what}" if cluster else what,
             why="this command must reach it",
             next_step=f"add `{what}:` to the configuration",
+        )
+    if any(r.waits for r in reached(value)):
+        raise ConfigError(
+            f"The {what} address is behind a port-forward that is not open",
+            where=str(value),
+            why="this command opens none",
+            next_step="give it an address that it reaches directly",
         )
     return value

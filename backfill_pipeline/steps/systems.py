@@ -3,11 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 from backfill_pipeline.clients.launcher import Launcher
 from backfill_pipeline.clients.local_jobs import LocalJobs
+from backfill_pipeline.clients.port_forward.forwarded import forwarded
 from backfill_pipeline.clients.temporal import Temporal
 from backfill_pipeline.config import ENV_CONFIG, Cluster, Config, HealthLimits, Limits, required
 from backfill_pipeline.stores.clickhouse import ClickHouse
@@ -32,30 +34,38 @@ class Systems:
     ledger: Ledger
     datasets: tuple[str, ...]
     health: HealthLimits
+    forwards: ExitStack = field(default_factory=ExitStack)  # open for as long as these systems are
     log: Callable[[str], None] = field(default=print)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     today: Callable[[], date] = _today
 
     def close(self) -> None:
-        self.launcher.close()
-        self.temporal.close()
-        self.clickhouse.close()
+        with self.forwards:
+            self.launcher.close()
+            self.temporal.close()
+            self.clickhouse.close()
 
 
 def open_systems(config: Config, cluster_name: str, log: Callable[[str], None]) -> Systems:
-    """Stores and clients of a cluster; nothing is connected before it is used.
+    """Stores and clients of a cluster; only port-forwards are opened here, nothing else is connected before it is used.
 
     Raises:
         ConfigError: the configuration gives no address for one of them.
+        PipelineError: a port-forward does not open.
     """
-    cluster = config.cluster(cluster_name)
+    with ExitStack() as forwards:
+        cluster = forwards.enter_context(forwarded(config.cluster(cluster_name)))
+        return replace(_systems(config, cluster, log), forwards=forwards.pop_all())
+
+
+def _systems(config: Config, cluster: Cluster, log: Callable[[str], None]) -> Systems:
     return Systems(
         cluster=cluster,
         limits=config.limits,
-        postgres=Postgres(required(cluster.postgres, cluster_name, "postgres")),
-        clickhouse=ClickHouse(required(cluster.clickhouse, cluster_name, "clickhouse")),
-        temporal=Temporal(required(cluster.temporal, cluster_name, "temporal")),
+        postgres=Postgres(required(cluster.postgres, cluster.name, "postgres")),
+        clickhouse=ClickHouse(required(cluster.clickhouse, cluster.name, "clickhouse")),
+        temporal=Temporal(required(cluster.temporal, cluster.name, "temporal")),
         launcher=_launcher(cluster),
         ledger=open_ledger(config),
         datasets=tuple(config.datasets),

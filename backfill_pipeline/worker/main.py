@@ -13,7 +13,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from backfill_pipeline import config
-from backfill_pipeline.config import EXIT_BAD_INPUT, Config, ConfigError
+from backfill_pipeline.clients.port_forward.forwarded import forwarded
+from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, ConfigError, Limits
 from backfill_pipeline.domain.contracts import REINDEX_QUEUE
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.worker.temporal import connect
@@ -37,18 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(_run(config.load_from_environment(), options.cluster))
+        configuration = config.load_from_environment()
+        with forwarded(configuration.cluster(options.cluster)) as cluster:
+            asyncio.run(_run(cluster, configuration.limits))
     except PipelineError as error:
         print(error, file=sys.stderr)
         return EXIT_BAD_INPUT if isinstance(error, ConfigError) else 1
     return 0
 
 
-def activities_of(configuration: Config, cluster_name: str) -> ReindexActivities:
-    cluster = configuration.cluster(cluster_name)
-    postgres = config.required(cluster.postgres, cluster_name, "postgres")
-    clickhouse = config.required(cluster.clickhouse, cluster_name, "clickhouse")
-    return ReindexActivities(postgres, clickhouse, configuration.limits)
+def activities_of(cluster: Cluster, limits: Limits) -> ReindexActivities:
+    postgres = config.required(cluster.postgres, cluster.name, "postgres")
+    clickhouse = config.required(cluster.clickhouse, cluster.name, "clickhouse")
+    return ReindexActivities(postgres, clickhouse, limits)
 
 
 def worker_of(client: Client, activities: ReindexActivities, pool: ThreadPoolExecutor) -> Worker:
@@ -66,16 +68,16 @@ def worker_of(client: Client, activities: ReindexActivities, pool: ThreadPoolExe
     )
 
 
-async def _run(configuration: Config, cluster_name: str) -> None:
+async def _run(cluster: Cluster, limits: Limits) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    activities = activities_of(configuration, cluster_name)
-    address = config.required(configuration.cluster(cluster_name).temporal, cluster_name, "temporal")
+    activities = activities_of(cluster, limits)
+    address = config.required(cluster.temporal, cluster.name, "temporal")
     client = await connect(address, CONNECT_SECONDS)
     with ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer") as pool:
         async with worker_of(client, activities, pool):
-            log.info("worker of cluster %s takes from %s at %s", cluster_name, REINDEX_QUEUE, address.address)
+            log.info("worker of cluster %s takes from %s at %s", cluster.name, REINDEX_QUEUE, address)
             await stop.wait()
             log.info("ending: transfers under way stop after the insert that they are in")
 

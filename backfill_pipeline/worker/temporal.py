@@ -43,7 +43,7 @@ def _not_reached(address: TemporalAddress, seconds: float, error: Exception) -> 
     missing = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
     return PipelineError(
         f"Temporal has no namespace {address.namespace}" if missing else "Temporal is away",
-        where=f"Temporal {address.address}, namespace {address.namespace}",
+        where=f"Temporal {address}, namespace {address.namespace}",
         why=f"tried for {seconds:.0f} s: {' '.join(str(error).split())[:300] or type(error).__name__}",
         next_step="create the namespace" if missing else "start Temporal there, or correct `temporal.address`",
         kind=Kind.MISSING if missing else Kind.UNREACHABLE,

@@ -1,16 +1,13 @@
 """What the API server refuses, and that it is away, as our errors."""
 
 import json
-import re
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
+from backfill_pipeline.clients.forbidden import missing_right
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
-_FORBIDDEN = re.compile(
-    r'User "(?P<account>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
-)
 _AGAIN = "nothing is lost: a rerun adopts what was made"
 
 
@@ -31,12 +28,10 @@ def translate(error: Exception, what: str, where: str) -> PipelineError:
 
 
 def _forbidden(what: str, where: str, message: str) -> PipelineError:
-    found = _FORBIDDEN.search(message)
-    if not found:
+    missing = missing_right(message)
+    if not missing:
         return _error(what, where, message, Kind.STOP, "give the account this right", "403")
-    rule = f'{{apiGroups: ["{found["group"]}"], resources: [{found["resource"]}], verbs: [{found["verb"]}]}}'
-    why = f"{found['account']} may not {found['verb']} {found['resource']}"
-    return _error(what, where, why, Kind.STOP, f"add to its Role (deploy/rbac.yaml): - {rule}", "403")
+    return _error(what, where, missing.why, Kind.STOP, f"add to its Role (deploy/rbac.yaml): - {missing.rule}", "403")
 
 
 def _message(error: ApiException) -> str:

@@ -20,6 +20,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from backfill_pipeline import config
+from backfill_pipeline.clients.port_forward.forwarded import forwarded
 from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, ConfigError, TemporalAddress
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Execution, ReindexInput
@@ -64,8 +65,9 @@ def main() -> int:
         order = order_from(os.environ, datetime.now(UTC))
         cluster = config.load_from_environment().cluster(_cluster_name())
         executions = executions_of(cluster, order)
-        address = config.required(cluster.temporal, cluster.name, "temporal")
-        return asyncio.run(_until_sigterm(address, executions))
+        with forwarded(cluster, ["temporal"]) as reached:
+            address = config.required(reached.temporal, cluster.name, "temporal")
+            return asyncio.run(_until_sigterm(address, executions))
     except PipelineError as error:
         print(error, file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT if isinstance(error, ConfigError | Refused) else 1
@@ -141,7 +143,7 @@ def _cluster_name() -> str:
 def _not_started(execution: Execution, address: TemporalAddress, error: RPCError) -> str:
     failure = PipelineError(
         f"The execution of {execution.customer}/{execution.profile} could not be started",
-        where=f"Temporal {address.address}",
+        where=f"Temporal {address}",
         why=f"{error.status.name}: {error.message[:300]}",
         next_step="run the Job again: with the same attempt id it adopts those that run",
     )

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from backfill_pipeline import config
-from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, Config, ConfigError, Customer
+from backfill_pipeline.clients.port_forward.forwarded import forwarded
+from backfill_pipeline.config import EXIT_BAD_INPUT, Cluster, ConfigError, Customer, Limits
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Labelled
 from backfill_pipeline.domain.datasets import LABELS
@@ -40,7 +41,9 @@ def main() -> int:
             print(f"{contracts.ENV_LABEL_ENABLED} is false: nothing was labelled", flush=True)
             return 0
         order = label_order_from(os.environ, datetime.now(UTC))
-        _label(config.load_from_environment(), _cluster_name(), order, _stop_at_sigterm())
+        configuration, stop = config.load_from_environment(), _stop_at_sigterm()
+        with forwarded(configuration.cluster(_cluster_name()), ["postgres", "clickhouse"]) as cluster:
+            _label(configuration.limits, cluster, order, stop)
         return 0
     except Stopped:
         print("Ended by SIGTERM between two inserts: what was logged is written, the rest is not", file=sys.stderr)
@@ -50,17 +53,16 @@ def main() -> int:
         return EXIT_BAD_INPUT if isinstance(error, ConfigError | Refused) else 1
 
 
-def _label(configuration: Config, cluster_name: str, order: LabelOrder, stop: threading.Event) -> None:
-    cluster = configuration.cluster(cluster_name)
-    postgres = Postgres(config.required(cluster.postgres, cluster_name, "postgres"))
-    clickhouse = ClickHouse(config.required(cluster.clickhouse, cluster_name, "clickhouse"))
+def _label(limits: Limits, cluster: Cluster, order: LabelOrder, stop: threading.Event) -> None:
+    postgres = Postgres(config.required(cluster.postgres, cluster.name, "postgres"))
+    clickhouse = ClickHouse(config.required(cluster.clickhouse, cluster.name, "clickhouse"))
     version = version_of(LABELS, order.marker, FIRST_TRY, clickhouse)
     recipe = RECIPES[LABELS.name]
     for whole in _profiles(cluster, order):
         watch = ProgressLines(whole, total(postgres, recipe, whole), stop)
         for start, end in order.batches():
             part = Request(whole.customer, whole.profile, start, end, order.reach)
-            Transfer(postgres, clickhouse, recipe, part, version, configuration.limits, watch).run()
+            Transfer(postgres, clickhouse, recipe, part, version, limits, watch).run()
             watch.next_batch()
 
 

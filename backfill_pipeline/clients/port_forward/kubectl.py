@@ -1,0 +1,78 @@
+"""kubectl as a child process that can't outlive its keeper."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+LARGEST_LOG = 1_000_000  # bytes; kubectl writes a line for each connection
+LAST_BYTES = 2_000
+END_SECONDS = 3.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class Kubectl:
+    """Started by the keeper's only thread: Linux ends a child so started when that thread is gone.
+
+    Raises:
+        OSError: it can't be started.
+    """
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        self._log = log
+        log.write_bytes(b"")
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,  # one that asks for a password gets none, and ends
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # a wrapper's kubectl is ended with it
+                preexec_fn=_ends_with_its_starter(),
+            )
+        self.started = time.monotonic()
+
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def listens(self) -> bool:
+        """It logs in first, and listens after that."""
+        with self._log.open("rb") as log:
+            return b"Forwarding from" in log.read(LAST_BYTES)
+
+    def said(self) -> str:
+        """The end of what it wrote, without the line for each connection."""
+        with self._log.open("rb") as log:
+            log.seek(max(0, self._log.stat().st_size - LAST_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(line for line in lines if not line.startswith(("Handling connection", "Forwarding from")))
+
+    def trim_log(self) -> None:
+        if self._log.stat().st_size > LARGEST_LOG:
+            os.truncate(self._log, 0)
+
+    def end(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(END_SECONDS)
+
+
+def _ends_with_its_starter() -> Callable[[], None] | None:
+    if _LIBC is None:
+        return None
+    starter, prctl = os.getpid(), _LIBC.prctl
+
+    def ask_the_kernel() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != starter:
+            os._exit(1)
+
+    return ask_the_kernel
