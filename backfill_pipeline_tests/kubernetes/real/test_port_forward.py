@@ -19,6 +19,7 @@ from backfill_pipeline_tests.clients.forwards import PACE, Standin, gone
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, until
 from backfill_pipeline_tests.kubernetes.real.image import IMAGE
 from backfill_pipeline_tests.kubernetes.real.jobs import THERE
+from backfill_pipeline_tests.kubernetes.real.test_pod import MACHINE
 
 pytestmark = [pytest.mark.real_node, pytest.mark.usefixtures("node")]
 PORT = 5432
@@ -129,3 +130,25 @@ def test_a_port_on_which_nobody_listens_is_no_open_forward(hold: Hold) -> None:
         held.port(6)
     assert raised.value.kind is Kind.UNREACHABLE
     assert "nobody answers in the pod at this port" in raised.value.why
+
+
+def test_in_a_pod_the_account_is_the_pods_own_whatever_the_environment_names(alone: Namespace) -> None:
+    """An empty kubeconfig is how a forward without a context keeps kubectl from taking the current one of another file."""
+    programs = str(kubebox(print))
+    other = {"name": "KUBECONFIG", "value": "/nowhere/of-another-cluster"}
+    mounts = [str(p) for p in MACHINE] + [programs]
+    container = {
+        "name": "c",
+        "image": IMAGE,
+        "command": [f"{programs}/kubectl", "--kubeconfig", os.devnull, "auth", "whoami"],
+        "env": [other],
+        "volumeMounts": [{"name": f"m{i}", "mountPath": p, "readOnly": True} for i, p in enumerate(mounts)],
+    }
+    volumes = [{"name": f"m{i}", "hostPath": {"path": p}} for i, p in enumerate(mounts)]
+    spec = {**THERE, "restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    core = client.CoreV1Api(alone.api)
+    core.create_namespaced_pod(alone.name, {"metadata": {"name": "who"}, "spec": spec})
+    over = ("Succeeded", "Failed")
+    until("its end", lambda: core.read_namespaced_pod("who", alone.name).status.phase in over, seconds=60)
+    said = core.read_namespaced_pod_log("who", alone.name, _preload_content=False).data.decode()
+    assert f"system:serviceaccount:{alone.name}:default" in said
