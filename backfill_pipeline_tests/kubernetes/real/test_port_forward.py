@@ -11,8 +11,8 @@ import pytest
 from kubernetes import client
 
 from backfill_pipeline.clients.port_forward.holder import Held
+from backfill_pipeline.config import Forward
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.reach import Forward
 from backfill_pipeline.stack.kubernetes.access import CONTEXT
 from backfill_pipeline.stack.kubernetes.kubebox import kubebox
 from backfill_pipeline_tests.clients.forwards import PACE, Standin, gone
