@@ -1,22 +1,15 @@
-"""`backfill`: thin commands, no logic of their own. Heavy imports wait until their command runs, so that help is quick."""
+"""Commands around the embedded stack, and the one that reads a configuration."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-HELP = """Rebuild the ClickHouse copy of PostgreSQL data for customers and days, and prove it.
+from backfill_pipeline.cli.app import LOCAL, Folder, app
 
-The daily work is done in Dagster's UI; these commands start what is needed around it.
-"""
-app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 config_app = typer.Typer(help="The configuration file.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-
-Folder = Annotated[Path, typer.Option(help="Where the embedded stack keeps its data, logs and addresses.")]
-LOCAL = Path(".local")
 
 
 class LauncherKind(StrEnum):
@@ -88,18 +81,3 @@ def stop(folder: Folder = LOCAL) -> None:
     from backfill_pipeline.stack.background import stop_in_background
 
     typer.echo("stopped" if stop_in_background(folder) else f"no stack runs in {folder}")
-
-
-def main() -> None:
-    """The console script: errors of ours are one paragraph, and bad input ends with 2."""
-    from backfill_pipeline.domain.errors import Kind, PipelineError
-
-    try:
-        app()
-    except PipelineError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2 if error.kind in (Kind.STOP, Kind.REFUSED) else 1)
-
-
-if __name__ == "__main__":
-    main()

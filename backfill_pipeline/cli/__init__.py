@@ -1,0 +1,19 @@
+"""`backfill`: thin commands, no logic of their own. Heavy imports wait until their command runs, so that help is quick."""
+
+import sys
+
+from backfill_pipeline.cli import stack as _stack  # noqa: F401 - its commands join the app
+from backfill_pipeline.cli.app import app
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """The console script: errors of ours are one paragraph, and bad input ends with 2."""
+    from backfill_pipeline.domain.errors import Kind, PipelineError
+
+    try:
+        app()
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2 if error.kind in (Kind.STOP, Kind.REFUSED) else 1)

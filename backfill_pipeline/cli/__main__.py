@@ -1,0 +1,3 @@
+from backfill_pipeline.cli import main
+
+main()

@@ -1,0 +1,23 @@
+"""The app that every command belongs to, and the options that several share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Rebuild the ClickHouse copy of PostgreSQL data for customers and days, and prove it.
+
+Everything that these commands do can be done in Dagster's UI too.
+"""
+LOCAL = Path(".local")
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Folder = Annotated[Path, typer.Option(help="Where the embedded stack keeps its data, logs and addresses.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration; else BACKFILL_CONFIG, else that of the stack in --folder."),
+]
+DagsterUrl = Annotated[
+    str | None,
+    typer.Option("--dagster", help="Dagster's address; else BACKFILL_DAGSTER, else that of the stack in --folder."),
+]

@@ -1,0 +1,60 @@
+"""Which assets an operator means: clusters, customers with globs, datasets. Pure."""
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+
+from backfill_pipeline.config import Cluster, Config
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.retries import Of
+
+
+def select(
+    config: Config, clusters: Sequence[str] = (), customers: Sequence[str] = (), datasets: Sequence[str] = ()
+) -> tuple[Of, ...]:
+    """Every asset that fits, in the configuration's order; what is not given means all.
+
+    Args:
+        customers: ids or globs such as `acme*`, each of which must fit somebody.
+
+    Raises:
+        Refused: an unknown cluster or dataset, or a customer or glob that fits nobody: never silently fewer.
+    """
+    chosen = [c for c in config.clusters if not clusters or c.name in clusters]
+    _refuse_unknown("cluster", clusters, [c.name for c in config.clusters])
+    _refuse_unknown("dataset", datasets, config.datasets)
+    found = [(c, u.id) for c in chosen for u in c.customers if not customers or _fits(u.id, customers)]
+    idle = [g for g in customers if not any(_fits(customer, [g]) for _, customer in found)]
+    if idle:
+        raise _nobody(idle, chosen)
+    return tuple(_assets(config, found, datasets))
+
+
+def _fits(customer: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(customer, glob) for glob in globs)
+
+
+def _assets(config: Config, found: Sequence[tuple[Cluster, str]], datasets: Sequence[str]) -> Iterator[Of]:
+    for dataset in (d for d in config.datasets if not datasets or d in datasets):
+        yield from (Of(cluster.name, customer, dataset) for cluster, customer in found)
+
+
+def _refuse_unknown(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise Refused(
+            f"Unknown {what}",
+            where=", ".join(map(repr, unknown)),
+            why=f"the configuration knows {', '.join(known)}",
+            next_step="name some of these",
+        )
+
+
+def _nobody(idle: Sequence[str], clusters: Sequence[Cluster]) -> Refused:
+    known = [u.id for c in clusters for u in c.customers]
+    more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+    return Refused(
+        "No such customer",
+        where=", ".join(map(repr, idle)),
+        why=f"on {', '.join(c.name for c in clusters)} there are {', '.join(known[:20])}{more}",
+        next_step="correct the id or the glob",
+    )
