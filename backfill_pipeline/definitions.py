@@ -4,6 +4,7 @@ import dagster as dg
 
 from backfill_pipeline.config import Config, load_from_environment
 from backfill_pipeline.defs.assets import build
+from backfill_pipeline.defs.pauses import pause_jobs
 from backfill_pipeline.defs.resources import Pipeline, StepRecords
 from backfill_pipeline.defs.retry import retry_sensor
 from backfill_pipeline.defs.verification import verification
@@ -16,7 +17,7 @@ def definitions_of(config: Config) -> dg.Definitions:
     return dg.Definitions(
         assets=built.assets,
         asset_checks=built.checks,
-        jobs=[job],
+        jobs=[job, *pause_jobs(config)],
         schedules=[schedule],
         sensors=[retry_sensor(config, built)],
         resources={"pipeline": pipeline, "io_manager": StepRecords(pipeline.ledger)},

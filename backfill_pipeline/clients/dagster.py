@@ -1,7 +1,7 @@
 """Dagster's instance and GraphQL: what must be mended before its daemon starts, and backfills launched as the UI does."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,18 @@ UNFINISHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 _PAGE = 1000
 
 
-def prepare_instance(config: Config) -> None:
+def prepare_instance(config: Config, paused: Collection[str] = ()) -> None:
     """Before the daemon starts: fail runs whose process is gone, and set every pool's limit.
+
+    Args:
+        paused: clusters on which nothing may start.
 
     Without the first they stay STARTED for ever and keep their pools (dagster-facts, 12); without the second a changed limit
     never reaches an existing pool.
     """
     with dg.DagsterInstance.get() as instance:
         fail_dead_runs(instance)
-        set_pool_limits(instance, config)
+        set_pool_limits(instance, config, paused)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
@@ -50,14 +53,14 @@ def process_is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return False
 
 
-def set_pool_limits(instance: dg.DagsterInstance, config: Config) -> None:
-    for pool, limit in pools(config):
+def set_pool_limits(instance: dg.DagsterInstance, config: Config, paused: Collection[str] = ()) -> None:
+    for pool, limit in pools(config, paused):
         instance.event_log_storage.set_concurrency_slots(pool, limit)
 
 
-def pools(config: Config) -> Sequence[tuple[str, int]]:
+def pools(config: Config, paused: Collection[str] = ()) -> Sequence[tuple[str, int]]:
     """Every pool with its limit: runs at once per cluster, and one per customer over all its datasets."""
-    clusters = [(cluster_pool(c.name), c.max_runs) for c in config.clusters]
+    clusters = [(cluster_pool(c.name), 0 if c.name in paused else c.max_runs) for c in config.clusters]
     customers = [(customer_pool(c.name, u.id), 1) for c in config.clusters for u in c.customers]
     return [*clusters, *customers]
 

@@ -23,19 +23,45 @@ class Secret(Model):
         Raises:
             ConfigError: the variable or file that the configuration names is not there.
         """
-        if self.password_env:
-            if self.password_env not in os.environ:
-                raise missing_variable(self.password_env)
-            return os.environ[self.password_env]
-        return read(self.password_file).strip() if self.password_file else None
+        return secret(self.password_env, self.password_file)
 
     def lacks(self) -> Iterator[tuple[str, str]]:
         """The keys whose variable or file is not there, each with what is wrong."""
-        if self.password_env and self.password_env not in os.environ:
-            yield "password_env", f"{self.password_env} is not set"
-        file = self.password_file
-        if file and not (os.path.isfile(file) and os.access(file, os.R_OK)):
-            yield "password_file", f"{file} is no file that can be read"
+        return lacking("password", self.password_env, self.password_file)
+
+
+class Alerts(Model):
+    """A webhook's address lets whoever knows it write there, so it is found as a password is."""
+
+    webhook_env: str | None = Field(None, description="variable that holds its address; none: alerts are only logged")
+    webhook_file: Path | None = Field(None, description="or the file that holds it")
+
+    def webhook(self) -> str | None:
+        """As `Secret.password`."""
+        return secret(self.webhook_env, self.webhook_file)
+
+    def lacks(self) -> Iterator[tuple[str, str]]:
+        return lacking("webhook", self.webhook_env, self.webhook_file)
+
+
+def secret(variable: str | None, file: Path | None) -> str | None:
+    """What the variable or the file holds.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if variable:
+        if variable not in os.environ:
+            raise missing_variable(variable)
+        return os.environ[variable]
+    return read(file).strip() if file else None
+
+
+def lacking(key: str, variable: str | None, file: Path | None) -> Iterator[tuple[str, str]]:
+    if variable and variable not in os.environ:
+        yield f"{key}_env", f"{variable} is not set"
+    if file and not (os.path.isfile(file) and os.access(file, os.R_OK)):
+        yield f"{key}_file", f"{file} is no file that can be read"
 
 
 class PostgresAddress(Reached, Secret):

@@ -5,7 +5,7 @@ from datetime import date
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from backfill_pipeline.config.addresses import ClickHouseAddress, PostgresAddress, Secret, TemporalAddress
+from backfill_pipeline.config.addresses import Alerts, ClickHouseAddress, PostgresAddress, Secret, TemporalAddress
 from backfill_pipeline.config.base import ConfigError, Id, M, Model, named, refuse_twice
 from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
@@ -60,6 +60,7 @@ class Config(Model):
     limits: Limits = Limits()
     health: HealthLimits = HealthLimits()
     verification: Verification = Verification()
+    alerts: Alerts = Alerts()
 
     @field_validator("ledger")
     @classmethod
@@ -96,8 +97,9 @@ class Config(Model):
     def cluster(self, name: str) -> Cluster:
         return named(self.clusters, "name", name, "cluster")
 
-    def secrets(self) -> Iterator[tuple[Place, Secret]]:
-        """Every address that may need a password, with its place in the file."""
+    def secrets(self) -> Iterator[tuple[Place, Secret | Alerts]]:
+        """Everything that may need a secret, with its place in the file."""
+        yield ("alerts",), self.alerts
         if self.ledger:
             yield ("ledger",), self.ledger
         for n, cluster in enumerate(self.clusters):

@@ -5,43 +5,86 @@ A tick gathers how runs ended since the last one, folds it into the ledger's tab
 that was used launches nothing, so a tick that died half way is simply repeated.
 """
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from logging import Logger
 
 import dagster as dg
 
+from backfill_pipeline.clients.webhook import post
 from backfill_pipeline.config import Config
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import Built
 from backfill_pipeline.defs.ended_runs import at_work, ended_since, outcomes_of
 from backfill_pipeline.defs.evaluations import quarantine_evaluation
+from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.domain.retries import Days, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.alerts import emptied_alert, quarantine_alerts, stopped_alert
+from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
+from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.domain.retries import Days, DayState, Of, Policy, Retry, due, fold, given_up
 from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
-from backfill_pipeline.stores.ledger import Ledger
-from backfill_pipeline.stores.pauses import read_pauses
+from backfill_pipeline.stores.ledger import Emptied, Ledger
+from backfill_pipeline.stores.pauses import Pause, read_pauses
 
 NAME = "retry_failed_days"
 PER_TICK = 20
+REMEMBERED_EMPTIED = 1000
 
 
 @dataclass(frozen=True)
 class Tick:
-    """What one look found: the failed days as they were and as they are, what changed, what is due now."""
+    """What one look found: failed days as they were and as they are, what changed, what is due, what to remember.
+
+    stopped: clusters that must stop now, each with why.
+    """
 
     before: Days
     days: Days
     changed: Days
     due: tuple[Retry, ...]
-    seen_until: datetime | None
+    stopped: Mapping[str, str]
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Looker:
+    """What every look needs. keys: the assets that are retried."""
+
+    instance: dg.DagsterInstance
+    ledger: Ledger
+    keys: Mapping[dg.AssetKey, Of]
+    policy: Policy
+
+    def look(self, memory: Memory, now: datetime) -> Tick:
+        """Gather, fold, write down, choose. Repeated, it finds the same."""
+        records, until = ended_since(self.instance, memory.seen_until)
+        outcomes = [o for r in records for o in outcomes_of(self.instance, r, self.keys)]
+        before, pauses = read_failed_days(self.ledger), read_pauses(self.ledger)
+        changed = fold(before, outcomes)
+        write_failed_days(self.ledger, changed.values())
+        ends, days = remembered(memory.ends, outcomes), {**before, **changed}
+        stopped = dict(_failing(ends, pauses))
+        idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
+        waiting = (s for (of, _), s in days.items() if of.cluster not in idle)
+        chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
+        return Tick(before, days, changed, chosen, stopped, replace(memory, seen_until=until, ends=ends))
+
+
+def _failing(ends: Ends, pauses: Mapping[str, Pause]) -> Iterator[tuple[str, str]]:
+    for cluster, of in ends.items():
+        pause = pauses.get(cluster)
+        resumed = pause.resumed_at.timestamp() if pause and pause.resumed_at else 0.0
+        why = is_failing(of, resumed)
+        if why and not (pause and pause.in_force):
+            yield cluster, why
 
 
 def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
     keys = {of.key: Of(of.cluster, of.customer, of.dataset) for of in built.ids}
-    policy = config.limits.retry_policy
 
     @dg.sensor(
         name=NAME,
@@ -51,46 +94,59 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
         required_resource_keys={"pipeline"},
         description=f"Does exactly the failed days again, at most {config.limits.retry_attempts} times, after a growing "
         "delay, in smaller Jobs where the size is what failed. What does not pass by itself is quarantined; a run "
-        "cancelled by hand is left alone.",
+        "cancelled by hand is left alone; a cluster where most windows fail is stopped.",
     )
     def retry_failed_days(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         pipeline: Pipeline = context.resources.pipeline
-        started = time.monotonic()
-        tick = look(context.instance, pipeline.ledger, keys, policy, _moment(context.cursor), datetime.now(UTC))
-        context.log.info(f"{len(tick.days)} days failed once, {len(tick.due)} runs are due")
-        context.log.info(f"{len(tick.changed)} changed; {time.monotonic() - started:.1f} s")
+        looker = Looker(context.instance, pipeline.ledger, keys, config.limits.retry_policy)
+        tick = looker.look(Memory.of(context.cursor), datetime.now(UTC))
+        for cluster, why in tick.stopped.items():
+            stop_cluster(context.instance, looker.ledger, cluster, why)
+        memory = sent(config.alerts.webhook(), told(tick, looker), context.log)
         return dg.SensorResult(
             run_requests=[request_of(r) for r in tick.due],
             skip_reason=None if tick.due else f"{len(tick.days)} days failed once, none is due",
-            asset_events=list(_quarantine_events(tick, keys, policy)),
-            cursor=tick.seen_until.isoformat() if tick.seen_until else None,
+            asset_events=list(quarantine_events(tick, looker)),
+            cursor=memory.cursor(),
         )
 
     return retry_failed_days
 
 
-def look(
-    instance: dg.DagsterInstance,
-    ledger: Ledger,
-    keys: Mapping[dg.AssetKey, Of],
-    policy: Policy,
-    since: datetime | None,
-    now: datetime,
-) -> Tick:
-    """Gather, fold, write down, choose. Repeated, it finds the same."""
-    records, until = ended_since(instance, since)
-    before = read_failed_days(ledger)
-    changed = fold(before, (o for r in records for o in outcomes_of(instance, r, keys)))
-    write_failed_days(ledger, changed.values())
-    days = {**before, **changed}
-    paused = _paused(ledger)
-    waiting = (s for (of, _), s in days.items() if of.cluster not in paused)
-    chosen = due(waiting, policy, now, busy=at_work(instance, keys), most=PER_TICK)
-    return Tick(before, days, changed, chosen, until)
+def told(tick: Tick, looker: Looker) -> Memory:
+    """The memory with what is new to tell."""
+    new = [(s, reason) for s, was, reason in _given_up(tick, looker.policy) if reason and not was]
+    left = [e for e in looker.ledger.left_emptied() if _is_news(e, tick, looker)]
+    now = datetime.now(UTC).timestamp()
+    alerts = (
+        *tick.memory.unsent,
+        *quarantine_alerts(new),
+        *(emptied_alert(Of(e.cluster, e.customer, e.dataset), e.window, e.attempt_id) for e in left),
+        *(stopped_alert(cluster, why, now) for cluster, why in tick.stopped.items()),
+    )
+    known = (*tick.memory.emptied, *(e.attempt_id for e in left))[-REMEMBERED_EMPTIED:]
+    return replace(tick.memory, emptied=known, unsent=alerts)
 
 
-def _paused(ledger: Ledger) -> set[str]:
-    return {cluster for cluster, pause in read_pauses(ledger).items() if pause.in_force}
+def _is_news(emptied: Emptied, tick: Tick, looker: Looker) -> bool:
+    """What is retried by itself is nobody's work yet."""
+    of = Of(emptied.cluster, emptied.customer, emptied.dataset)
+    states = [s for d in emptied.window.days if (s := tick.days.get((of, d)))]
+    retried = any(s.last.ended in TRIED_AGAIN and not given_up(s, looker.policy) for s in states)
+    return of in looker.keys.values() and not retried and emptied.attempt_id not in tick.memory.emptied
+
+
+def sent(webhook: str | None, memory: Memory, log: Logger) -> Memory:
+    """Every alert is logged; without what the webhook took. One that it did not take is sent again at the next look."""
+    for n, alert in enumerate(memory.unsent):
+        log.error(f"{alert.subject}: {alert.text}")
+        try:
+            if webhook:
+                post(webhook, alert)
+        except PipelineError as error:
+            log.error(str(error))
+            return replace(memory, unsent=memory.unsent[n:][-UNSENT:])
+    return replace(memory, unsent=())
 
 
 def request_of(retry: Retry) -> dg.RunRequest:
@@ -108,15 +164,16 @@ def request_of(retry: Retry) -> dg.RunRequest:
     )
 
 
-def _quarantine_events(tick: Tick, keys: Mapping[dg.AssetKey, Of], policy: Policy) -> Iterator[dg.AssetCheckEvaluation]:
+def quarantine_events(tick: Tick, looker: Looker) -> Iterator[dg.AssetCheckEvaluation]:
     """Of the days that were given up since the last look, and of those that no longer are."""
-    assets = {of: key for key, of in keys.items()}
+    assets = {of: key for key, of in looker.keys.items()}
+    for state, was, reason in _given_up(tick, looker.policy):
+        if (reason or was) and state.last.of in assets:
+            yield quarantine_evaluation(assets[state.last.of], state.day, state, reason)
+
+
+def _given_up(tick: Tick, policy: Policy) -> Iterator[tuple[DayState, str | None, str | None]]:
+    """Each changed day, why it was given up before, and why it is now."""
     for at, state in tick.changed.items():
         was = tick.before.get(at)
-        reason = given_up(state, policy)
-        if reason or (was and given_up(was, policy)):
-            yield quarantine_evaluation(assets[at[0]], state.day, state, reason)
-
-
-def _moment(cursor: str | None) -> datetime | None:
-    return datetime.fromisoformat(cursor) if cursor else None
+        yield state, given_up(was, policy) if was else None, given_up(state, policy)

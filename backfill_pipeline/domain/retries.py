@@ -6,7 +6,7 @@ same ends may be read twice.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
@@ -17,13 +17,16 @@ from backfill_pipeline.domain.windows import Window, windows_of
 LONGEST_DELAY = timedelta(hours=1)
 LONGEST_WAIT = timedelta(hours=24)  # how long a system may take to recover before a person must look
 JITTER = 0.5  # of the delay, at most: customers that failed together must not come back together
-COUNTED_WINDOWS = 20  # fewer say nothing about a cluster
 
 
 class Ended(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    ASKED = "asked for again"  # by a person, who gave the day back to the retries
+
+
+TRIED_AGAIN = (Ended.FAILED, Ended.ASKED)
 
 
 @dataclass(frozen=True, order=True)
@@ -131,6 +134,15 @@ def given_up(state: DayState, policy: Policy) -> str | None:
     return f"{last.cause} after {last.retry} retries" if last.retry >= most else None
 
 
+def asked_again(of: Of, days: Sequence[date], request: str, at: datetime, *, job_days: int, by: str) -> Outcome:
+    """What a person asks for, as an end that is newer than all others: the attempts are counted anew.
+
+    Args:
+        request: unlike any other, as it goes into the run's key.
+    """
+    return Outcome(of, tuple(days), request, Ended.ASKED, at, job_days=job_days, cause=f"asked for by {by}")
+
+
 def lift_command(state: DayState) -> str:
     """What a person types once the cause is mended."""
     of = state.last.of
@@ -140,6 +152,8 @@ def lift_command(state: DayState) -> str:
 def due_at(state: DayState, policy: Policy) -> datetime:
     """When the day may be tried again. What waits for a system asks again after as long as it has waited."""
     last = state.last
+    if last.ended is Ended.ASKED:
+        return last.ended_at
     if last.remedy is Remedy.WAIT:
         delay = max(policy.delay, last.ended_at - state.first_failed_at)
     else:
@@ -156,6 +170,8 @@ def _share(outcome: Outcome) -> float:
 
 def next_job_days(last: Outcome) -> int:
     """The same size first, then smaller; at once where the diagnosis says that the size is what failed."""
+    if last.ended is Ended.ASKED:
+        return last.job_days
     if last.remedy is Remedy.WAIT or (last.remedy is not Remedy.SMALLER and last.retry == 0):
         return last.job_days
     return smaller(last.job_days)
@@ -189,29 +205,10 @@ def _windows(states: Iterable[DayState], policy: Policy, now: datetime) -> Itera
     """Days that one run left behind together are tried together."""
     alike: dict[tuple[Of, str], list[DayState]] = {}
     for state in states:
-        if state.last.ended is Ended.FAILED and not given_up(state, policy) and due_at(state, policy) <= now:
+        if state.last.ended in TRIED_AGAIN and not given_up(state, policy) and due_at(state, policy) <= now:
             alike.setdefault((state.last.of, state.last.run_id), []).append(state)
     for (of, run_id), group in alike.items():
         last = group[0].last
-        number = last.retry + (last.remedy is not Remedy.WAIT)
+        number = last.retry + (last.ended is Ended.FAILED and last.remedy is not Remedy.WAIT)
         for window in windows_of(s.day for s in group):
             yield due_at(group[0], policy), Retry(of, window, run_id, number, next_job_days(last), last.kept)
-
-
-def failing_clusters(outcomes: Iterable[Outcome], since: Mapping[str, datetime]) -> dict[str, tuple[int, int]]:
-    """Clusters of whose last windows more than half failed: cluster -> (failed, counted).
-
-    Args:
-        outcomes: how runs ended, a window each; cancelled ones say nothing.
-        since: cluster -> when it was resumed; what ended before is forgotten.
-    """
-    counted: dict[str, list[bool]] = {}
-    forgotten = datetime.min.replace(tzinfo=UTC)
-    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
-        if outcome.ended is not Ended.CANCELLED and outcome.ended_at > since.get(outcome.of.cluster, forgotten):
-            counted.setdefault(outcome.of.cluster, []).append(outcome.ended is Ended.FAILED)
-    return {
-        cluster: (sum(failed), len(failed))
-        for cluster, failed in counted.items()
-        if len(failed) >= COUNTED_WINDOWS and 2 * sum(failed) > len(failed)
-    }

@@ -203,6 +203,13 @@ class Ledger:
             for window in windows_of(days)
         )
 
+    def left_emptied(self) -> tuple[Emptied, ...]:
+        """Those that nobody is at work on: the attempt's lease is over."""
+        with self.transaction() as connection:
+            rows = connection.execute("SELECT attempt_id FROM ledger.leases WHERE expires_at >= now()").fetchall()
+        held = {row[0] for row in rows}
+        return tuple(e for e in self.emptied() if e.attempt_id not in held)
+
     # step records and the audit
 
     def write_step(self, run_id: str, step: str, record: str) -> None:

@@ -32,6 +32,10 @@ def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
     return {row[0]: Pause(*row) for row in rows}
 
 
+def paused_clusters(ledger: Ledger) -> frozenset[str]:
+    return frozenset(cluster for cluster, pause in read_pauses(ledger).items() if pause.in_force)
+
+
 def write_pause(ledger: Ledger, cluster: str, *, why: str, by_whom: str, is_stopped: bool = False) -> None:
     """In force from now on; one that is in force keeps its reason."""
     with ledger.transaction() as connection:

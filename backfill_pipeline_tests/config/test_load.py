@@ -168,8 +168,13 @@ def with_secrets(monkeypatch: pytest.MonkeyPatch) -> Config:
 
 def test_the_example_loads_and_names_its_secrets_only(monkeypatch: pytest.MonkeyPatch) -> None:
     config = with_secrets(monkeypatch)
-    assert tuple(s.password_env for _, s in config.secrets()) == VARIABLES
-    assert {s.password() for _, s in config.secrets()} == {PASSWORD}
+    found = passwords(config)
+    assert tuple(s.password_env for s in found) == VARIABLES
+    assert {s.password() for s in found} == {PASSWORD}
+
+
+def passwords(config: Config) -> list[Secret]:
+    return [s for _, s in config.secrets() if isinstance(s, Secret)]
 
 
 Key = tuple[str, ...]
@@ -282,7 +287,18 @@ def test_a_missing_password_file_is_named_with_file_and_line(written: Written, t
     with pytest.raises(ConfigError, match=str(away)):
         Secret(password_file=away).password()
     away.write_text(f"{PASSWORD}\n")
-    assert [s.password() for _, s in load(path).secrets()] == [PASSWORD]
+    assert [s.password() for s in passwords(load(path))] == [PASSWORD]
+
+
+def test_an_alert_that_nobody_would_get_is_told_before_it_is_needed(
+    written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(GOOD + "alerts:\n  webhook_env: ALERTS_WEBHOOK\n")
+    assert f"{path}:10: alerts.webhook_env: ALERTS_WEBHOOK is not set" in error_of(path)
+    monkeypatch.setenv("ALERTS_WEBHOOK", PASSWORD)
+    assert load(path).alerts.webhook() == PASSWORD
+    assert PASSWORD not in f"{load(path)!r} {load(path)}"
+    assert load(written(GOOD)).alerts.webhook() is None
 
 
 def test_a_secret_never_prints(monkeypatch: pytest.MonkeyPatch) -> None:

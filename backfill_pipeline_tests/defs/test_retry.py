@@ -1,9 +1,14 @@
 """The retry sensor's look at a real Dagster instance and a real ledger."""
 
+import json
+import logging
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -15,13 +20,17 @@ from backfill_pipeline.config import Limits
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
+from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.ops import job_days_asked, tell_cause
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
+from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.defs.retry import NAME, Tick, _quarantine_events, look, request_of
+from backfill_pipeline.defs.retry import NAME, Looker, Tick, quarantine_events, request_of, sent, told
+from backfill_pipeline.domain.alerts import Alert, Subject
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import diagnose_error
+from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps.systems import open_ledger
@@ -30,6 +39,7 @@ from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.live import Live
 
+SECRET = "hunter2-do-not-print"
 Status = dg.DagsterRunStatus
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
 POLICY = Limits(retry_attempts=2, retry_delay_seconds=60).retry_policy
@@ -42,7 +52,8 @@ class Site:
         self.instance, self.ledger, self.cluster = instance, ledger, f"c{uuid4().hex[:8]}"
         self.acme = Of(self.cluster, "acme", "conversations")
         self.east = Of(self.cluster, "acme-east", "conversations")
-        self.seen: datetime | None = None
+        self.memory = Memory()
+        self.looker = Looker(instance, ledger, {self.key(of): of for of in (self.acme, self.east)}, POLICY)
 
     def key(self, of: Of) -> dg.AssetKey:
         return dg.AssetKey([of.dataset, of.cluster, of.customer])
@@ -73,9 +84,8 @@ class Site:
         self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "job", event_specific_data=data), run_id)
 
     def tick(self, *, later: timedelta = timedelta(hours=9)) -> Tick:
-        keys = {self.key(of): of for of in (self.acme, self.east)}
-        found = look(self.instance, self.ledger, keys, POLICY, self.seen, datetime.now(UTC) + later)
-        self.seen = found.seen_until
+        found = self.looker.look(self.memory, datetime.now(UTC) + later)
+        self.memory = Memory.of(found.memory.cursor())
         ours = {at: s for at, s in found.days.items() if at[0].cluster == self.cluster}
         return replace(found, days=ours, due=tuple(r for r in found.due if r.of.cluster == self.cluster))
 
@@ -156,7 +166,7 @@ def test_days_that_the_failed_run_materialized_are_not_deleted_again(site: Site)
 def test_a_tick_that_died_half_way_is_simply_repeated(site: Site) -> None:
     site.ran(Status.FAILURE)
     first = site.tick()
-    site.seen = None
+    site.memory = Memory()
     assert [r.run_key for r in site.tick().due] == [r.run_key for r in first.due]
 
 
@@ -206,8 +216,7 @@ def test_p8_what_a_person_must_mend_is_quarantined_with_its_reason_and_the_comma
     site.ran(Status.FAILURE, **failing(kind))
     tick = site.tick()
     assert (windows(tick) == []) is is_given_up
-    keys = {site.key(site.acme): site.acme}
-    events = list(_quarantine_events(tick, keys, POLICY))
+    events = list(quarantine_events(tick, site.looker))
     assert len(events) == (3 if is_given_up else 0)
     for event in events:
         assert not event.passed
@@ -219,7 +228,7 @@ def test_a_quarantine_that_a_person_lifted_is_shown_as_lifted(site: Site) -> Non
     site.tick()
     site.ran(Status.SUCCESS)
     tick = site.tick()
-    events = list(_quarantine_events(tick, {site.key(site.acme): site.acme}, POLICY))
+    events = list(quarantine_events(tick, site.looker))
     assert [e.passed for e in events] == [True] * 3
     assert failed_days_of(site.ledger, site.acme, WINDOW)[WINDOW.start].last.ended == "done"
 
@@ -252,13 +261,88 @@ def test_a_size_that_is_none_is_refused_before_anything_is_touched(text: str) ->
 def test_s2_a_tick_stays_quick_however_many_days_have_failed(site: Site) -> None:
     """Not a measure: 100 windows of a year would take minutes if anything were asked per day."""
     year = Window(date(2025, 1, 1), date(2026, 1, 1))
-    for n in range(20):
+    for n in range(19):
         site.ran(Status.FAILURE, year, **{tags.RETRY: str(n % 2)})
     started = time.monotonic()
     tick = site.tick()
     assert time.monotonic() - started < 10
     assert len(tick.days) == 365
     assert windows(tick) == [str(year)]
+
+
+def test_a_cluster_where_most_windows_fail_is_stopped_until_it_is_resumed(site: Site) -> None:
+    for _ in range(11):
+        site.ran(Status.FAILURE)
+    for _ in range(9):
+        site.ran(Status.SUCCESS, of=site.east)
+    tick = site.tick()
+    assert tick.stopped == {site.cluster: "11 of its last 20 windows failed"}
+    assert windows(tick) == []
+    stop_cluster(site.instance, site.ledger, site.cluster, tick.stopped[site.cluster])
+    assert site.instance.event_log_storage.get_concurrency_info(cluster_pool(site.cluster)).slot_count == 0
+    again = site.tick()
+    assert (again.stopped, windows(again)) == ({}, [])
+    assert end_pause(site.ledger, site.cluster)
+    resumed = site.tick()
+    assert (resumed.stopped, windows(resumed)) == ({}, [str(WINDOW)])
+
+
+def test_what_a_person_must_know_is_told_once_and_sent_until_it_is_taken(site: Site) -> None:
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    log = logging.getLogger("test")
+    with webhook(refuses=True) as (url, _):
+        memory = sent(url, told(site.tick(), site.looker), log)
+    assert [a.subject for a in memory.unsent] == ["quarantine"]
+    site.memory = memory
+    with webhook() as (url, taken):
+        memory = sent(url, told(site.tick(), site.looker), log)
+        site.memory = memory
+        assert sent(url, told(site.tick(), site.looker), log).unsent == ()
+    (body,) = taken
+    assert body["subject"] == "quarantine"
+    assert f"conversations of acme on {site.cluster}: {WINDOW} is left to a person: missing" in body["text"]
+
+
+@contextmanager
+def webhook(*, refuses: bool = False) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A webhook that takes what it is told, or refuses it; its address holds a secret."""
+    taken: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if not refuses:
+                taken.append(body)
+            self.send_response(500 if refuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not on the test's output."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/{SECRET}", taken
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_the_webhooks_address_is_never_told(site: Site, caplog: pytest.LogCaptureFixture, refuses: bool) -> None:
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    with webhook(refuses=refuses) as (url, _):
+        memory = sent(url, told(site.tick(), site.looker), logging.getLogger("test"))
+    gone = sent(url, replace(memory, unsent=(Alert(Subject.STOPPED, "k", "t"),)), logging.getLogger("test"))
+    assert len(gone.unsent) == 1
+    assert "ConnectionError" in caplog.text
+    assert SECRET not in caplog.text + memory.cursor() + gone.cursor()
+
+
+def test_a_cursor_of_another_version_is_no_end_of_all_retries() -> None:
+    assert Memory.of('{"seen": 1, "x": []}') == Memory.of("2026-01-01T00:00:00+00:00") == Memory.of(None) == Memory()
 
 
 def test_the_sensor_carries_its_cursor_on_and_writes_down_what_failed(engines: Live) -> None:
@@ -272,7 +356,8 @@ def test_the_sensor_carries_its_cursor_on_and_writes_down_what_failed(engines: L
             instance, sensor_name=NAME, repository_def=repository, resources={"pipeline": Pipeline(config)}
         )
         result = repository.get_sensor_def(NAME).evaluate_tick(context)
-    assert result.cursor
-    assert datetime.fromisoformat(result.cursor) <= datetime.now(UTC)
+    seen = Memory.of(result.cursor).seen_until
+    assert seen
+    assert seen <= datetime.now(UTC)
     known = failed_days_of(open_ledger(config), Of("north", "globex", "conversations"), WINDOW)
     assert {s.last.run_id for s in known.values()} == {run.run_id}

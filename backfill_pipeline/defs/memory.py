@@ -1,0 +1,36 @@
+"""What the retry sensor remembers from one tick to the next: its cursor, as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import TypeAdapter, ValidationError
+
+from backfill_pipeline.domain.alerts import Alert
+from backfill_pipeline.domain.breaker import WindowEnd
+
+UNSENT = 100  # alerts that wait for their webhook; older ones are in the log of the tick that they came with
+
+
+@dataclass(frozen=True)
+class Memory:
+    """seen_until: runs that ended before are known. emptied: attempts that an alert told."""
+
+    seen_until: datetime | None = None
+    ends: Mapping[str, tuple[WindowEnd, ...]] = field(default_factory=dict)
+    emptied: tuple[str, ...] = ()
+    unsent: tuple[Alert, ...] = ()
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Memory":
+        """Nothing where there is no cursor, or one of another version: all runs are then read again, which is safe."""
+        try:
+            return _JSON.validate_json(cursor) if cursor else cls()
+        except ValidationError:
+            return cls()
+
+    def cursor(self) -> str:
+        return _JSON.dump_json(self).decode()
+
+
+_JSON = TypeAdapter(Memory)

@@ -1,0 +1,45 @@
+"""A cluster on which nothing may start: its pool has no slot, whoever launches; the ledger says why."""
+
+import dagster as dg
+
+from backfill_pipeline.config import Config
+from backfill_pipeline.domain.naming import cluster_pool
+from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.pauses import end_pause, write_pause
+
+BY_ITSELF = "the retry sensor"
+
+
+def stop_cluster(instance: dg.DagsterInstance, ledger: Ledger, cluster: str, why: str) -> None:
+    """What runs goes on; what waits keeps waiting until somebody resumes the cluster."""
+    write_pause(ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
+    instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), 0)
+
+
+def pause_jobs(config: Config) -> list[dg.JobDefinition]:
+    """`backfill pause` and `backfill resume` for whoever works in the UI: Jobs, Launchpad."""
+    limits = {c.name: c.max_runs for c in config.clusters}
+
+    @dg.op(required_resource_keys={"pipeline"}, config_schema={"cluster": str, "why": str})
+    def pause(context: dg.OpExecutionContext) -> None:
+        cluster = config.cluster(context.op_config["cluster"]).name
+        write_pause(
+            context.resources.pipeline.ledger, cluster, why=context.op_config["why"], by_whom="an operator in the UI"
+        )
+        context.instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), 0)
+
+    @dg.op(required_resource_keys={"pipeline"}, config_schema={"cluster": str})
+    def resume(context: dg.OpExecutionContext) -> None:
+        cluster = config.cluster(context.op_config["cluster"]).name
+        end_pause(context.resources.pipeline.ledger, cluster)
+        context.instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), limits[cluster])
+
+    @dg.job(description="Nothing more starts on a cluster; what runs goes on. `backfill pause` does the same.")
+    def pause_cluster() -> None:
+        pause()
+
+    @dg.job(description="Ends a pause, or a stop because most windows failed. `backfill resume` does the same.")
+    def resume_cluster() -> None:
+        resume()
+
+    return [pause_cluster, resume_cluster]
