@@ -2,8 +2,10 @@
 
 import sys
 
-from backfill_pipeline.cli import stack as _stack  # noqa: F401 - its commands join the app
+from backfill_pipeline.cli import launch, operate, stack
 from backfill_pipeline.cli.app import app
+
+COMMANDS = (stack, launch, operate)  # their commands join the app when they are imported
 
 __all__ = ["app", "main"]
 

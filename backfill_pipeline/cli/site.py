@@ -3,10 +3,15 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from backfill_pipeline.config import ENV_CONFIG, Config, load
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.stack.state import entered_stack, running_stack
+
+if TYPE_CHECKING:
+    from backfill_pipeline.clients.dagster import DagsterClient
 
 ENV_DAGSTER = "BACKFILL_DAGSTER"
 
@@ -35,12 +40,25 @@ def site_of(folder: Path, config: Path | None, dagster: str | None) -> Site:
     return Site(load(state.config_path), url or state.dagster_url)
 
 
-def dagster_of(site: Site) -> str:
-    """Dagster's address.
+def dagster_client(site: Site) -> "DagsterClient":
+    """A client of its webserver.
 
     Raises:
-        Refused: nobody said where it is.
+        Refused: nobody said where it is, or that is no address.
+        PipelineError: UNREACHABLE, it does not answer.
     """
+    from backfill_pipeline.clients.dagster import DagsterClient
+
+    address = urlsplit(_dagster_of(site))
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise Refused(
+            "Not an address", where=repr(site.dagster), why="expected http://host:port", next_step="correct it"
+        )
+    port = address.port or (443 if address.scheme == "https" else 80)
+    return DagsterClient(address.hostname, port, secure=address.scheme == "https")
+
+
+def _dagster_of(site: Site) -> str:
     if site.dagster is None:
         raise Refused(
             "No address of Dagster is known",

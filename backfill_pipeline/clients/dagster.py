@@ -9,12 +9,14 @@ import dagster as dg
 import psutil
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
+from backfill_pipeline.clients import dagster_queries as queries
 from backfill_pipeline.config import Config
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool
 from backfill_pipeline.domain.windows import Window
 
 UNFINISHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+UNFINISHED_STATUSES = ["QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING"]
 _PAGE = 1000
 
 
@@ -79,13 +81,47 @@ class BackfillState:
         return self.status not in ("REQUESTED", "CANCELING", "FAILING")
 
 
+@dataclass(frozen=True)
+class RunState:
+    """A run as Dagster's list shows it; keys: its assets."""
+
+    run_id: str
+    status: str
+    keys: frozenset[tuple[str, ...]]
+    tags: Mapping[str, str]
+    started: float | None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A backfill that is not over; launched: seconds since the epoch."""
+
+    backfill_id: str
+    title: str
+    launched: float
+    keys: frozenset[tuple[str, ...]]
+
+
+def _keys(selection: Sequence[Mapping[str, Any]] | None) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(k["path"]) for k in selection or ())
+
+
+def _run_state(found: Mapping[str, Any]) -> RunState:
+    tags = {t["key"]: t["value"] for t in found["tags"]}
+    return RunState(found["id"], found["status"], _keys(found["assetSelection"]), tags, found["startTime"])
+
+
+def _range(window: Window) -> dict[str, str]:
+    return {"start": str(window.days[0]), "end": str(window.days[-1])}
+
+
 class DagsterClient:
     """GraphQL of a running webserver, as its own pages use it."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._where = f"Dagster http://{host}:{port}"
+    def __init__(self, host: str, port: int, *, secure: bool = False) -> None:
+        self._where = f"Dagster http{'s' if secure else ''}://{host}:{port}"
         try:
-            self._client = DagsterGraphQLClient(host, port_number=port, timeout=60)
+            self._client = DagsterGraphQLClient(host, port_number=port, timeout=60, use_https=secure)
         except (DagsterGraphQLClientError, OSError) as error:
             raise self._away(error) from error
 
@@ -103,15 +139,80 @@ class DagsterClient:
             "title": title,
             "tags": [{"key": k, "value": v} for k, v in (tags or {}).items()],
         }
-        return self._launched(_LAUNCH, "launchPartitionBackfill", {"params": parameters})
+        return self._launched(queries.LAUNCH, "launchPartitionBackfill", {"params": parameters})
+
+    def launch_days(
+        self, days: Mapping[Sequence[str], Sequence[Window]], *, title: str, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """One backfill in which each asset has days of its own; returns its id.
+
+        Args:
+            days: asset key -> its windows.
+
+        Raises:
+            PipelineError: as `launch_backfill`.
+        """
+        parameters = {
+            "partitionsByAssets": [
+                {"assetKey": {"path": list(key)}, "partitions": {"ranges": [_range(w) for w in windows]}}
+                for key, windows in days.items()
+            ],
+            "title": title,
+            "tags": [{"key": k, "value": v} for k, v in (tags or {}).items()],
+        }
+        return self._launched(queries.LAUNCH, "launchPartitionBackfill", {"params": parameters})
+
+    def unfinished_runs(self) -> tuple[RunState, ...]:
+        """Every run that waits or works, newest first."""
+        found: list[RunState] = []
+        while True:
+            cursor = found[-1].run_id if found else None
+            asked = {"statuses": UNFINISHED_STATUSES, "cursor": cursor, "limit": _PAGE}
+            page = self._results(queries.RUNS, "runsOrError", asked)
+            found += [_run_state(r) for r in page]
+            if len(page) < _PAGE:
+                return tuple(found)
+
+    def unfinished_backfills(self) -> tuple[Unfinished, ...]:
+        """Every backfill that is not over, newest first."""
+        found = self._results(queries.BACKFILLS, "partitionBackfillsOrError", {"limit": _PAGE})
+        return tuple(Unfinished(b["id"], b["title"] or "", b["timestamp"], _keys(b["assetSelection"])) for b in found)
+
+    def terminate(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+        """Ask these runs to end; run id -> why it could not be asked."""
+        answer = self._ask(queries.TERMINATE, {"ids": list(run_ids)})["terminateRuns"]
+        if "terminateRunResults" not in answer:
+            raise self._refused(answer)
+        results = answer["terminateRunResults"]
+        return {
+            str((r.get("run") or {}).get("id") or r.get("runId")): str(r.get("message") or r["__typename"])
+            for r in results
+            if r["__typename"] != "TerminateRunSuccess"
+        }
+
+    def cancel_backfill(self, backfill_id: str) -> None:
+        """It launches nothing more, and its runs are asked to end."""
+        answer = self._ask(queries.CANCEL, {"id": backfill_id})["cancelPartitionBackfill"]
+        if answer["__typename"] != "CancelBackfillSuccess":
+            raise self._refused(answer)
+
+    def set_pool_limit(self, pool: str, limit: int) -> None:
+        """0: whatever needs the pool waits in the queue."""
+        self._ask(queries.SET_POOL, {"pool": pool, "limit": limit})
+
+    def _results(self, query: str, field: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
+        answer = self._ask(query, variables)[field]
+        if "results" not in answer:
+            raise self._refused(answer)
+        return list(answer["results"])
 
     def reexecute_failed(self, backfill_id: str) -> str:
         """The backfill page's 're-execute from failure': exactly its failed days, with all steps."""
         parameters = {"parentRunId": backfill_id, "strategy": "FROM_FAILURE"}
-        return self._launched(_REEXECUTE, "reexecutePartitionBackfill", {"params": parameters})
+        return self._launched(queries.REEXECUTE, "reexecutePartitionBackfill", {"params": parameters})
 
     def backfill(self, backfill_id: str) -> BackfillState:
-        found = self._ask(_BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
+        found = self._ask(queries.BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
         if found["__typename"] != "PartitionBackfill":
             raise self._refused(found)
         runs = {r["id"]: r["status"] for r in found["runs"]}
@@ -177,36 +278,3 @@ class DagsterClient:
             next_step="it goes on; look at its page",
             kind=Kind.RETRY,
         )
-
-
-_LAUNCH = """
-mutation Launch($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
-    ... on InvalidSubsetError { message }
-    ... on PartitionKeysNotFoundError { message }
-  }
-}
-"""
-_REEXECUTE = """
-mutation Reexecute($params: ReexecutionParams!) {
-  reexecutePartitionBackfill(reexecutionParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
-  }
-}
-"""
-_BACKFILL = """
-query Backfill($id: String!) {
-  partitionBackfillOrError(backfillId: $id) {
-    __typename
-    ... on PartitionBackfill { id status error { message } runs { id status } }
-    ... on PythonError { message }
-  }
-}
-"""

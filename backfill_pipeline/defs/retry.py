@@ -25,7 +25,7 @@ from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.alerts import emptied_alert, quarantine_alerts, stopped_alert
 from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
-from backfill_pipeline.domain.retries import Days, DayState, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Of, Policy, Retry, due, fold, given_up
 from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline.stores.pauses import Pause, read_pauses

@@ -1,0 +1,102 @@
+"""`backfill launch`."""
+
+import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
+from backfill_pipeline.cli.options import (
+    Clusters,
+    Customers,
+    Datasets,
+    First,
+    JobDays,
+    Last,
+    Why,
+    Yes,
+    confirm,
+    window_of,
+)
+
+if TYPE_CHECKING:
+    from backfill_pipeline.clients.dagster import DagsterClient
+    from backfill_pipeline.operations.launch import Survey
+
+LONGEST_SECONDS = 30 * 24 * 3600
+
+
+@app.command(
+    epilog="Examples: backfill launch --start-time 2026-01-01 --end-time 2026-01-31 --why 'stale since the migration' | "
+    "backfill launch --cluster north --customer acme* --start-time 2026-01-05 --end-time 2026-01-05 --yes --wait"
+)
+def launch(
+    start_time: First,
+    end_time: Last,
+    cluster: Clusters = None,
+    customer: Customers = None,
+    dataset: Datasets = None,
+    why: Why = None,
+    again: Annotated[bool, typer.Option("--again", help="Also days that are done.")] = False,
+    job_days: JobDays = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if a run failed.")
+    ] = False,
+    yes: Yes = False,
+    folder: Folder = LOCAL,
+    config: ConfigFile = None,
+    dagster: DagsterUrl = None,
+) -> None:
+    """Delete these days in ClickHouse and write them again from PostgreSQL: one Dagster backfill per cluster.
+
+    Days that somebody is at work on are left out and named; so are days that are done, unless --again.
+    """
+    from backfill_pipeline.cli.site import dagster_client, site_of
+    from backfill_pipeline.operations import launch as operation
+    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.steps.systems import open_ledger
+
+    window = window_of(start_time, end_time)
+    site = site_of(folder, config, dagster)
+    wanted = select(site.config, cluster or (), customer or (), dataset or ())
+    client = dagster_client(site)
+    found = operation.survey(client, open_ledger(site.config), site.config, wanted, window)
+    days = found.to_launch(again=again)
+    _tell(found, again)
+    count = sum(map(len, days.values()))
+    if not count:
+        typer.echo("nothing is left to launch")
+        return
+    typer.echo(f"{count:,} days of {len(days):,} assets on {', '.join(sorted({of.cluster for of in days}))}")
+    confirm(yes, "Delete their rows in ClickHouse and write them again?")
+    backfills = operation.launch(client, days, by=getpass.getuser(), why=why, job_days=job_days)
+    for name, backfill in backfills.items():
+        typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
+    if wait:
+        raise typer.Exit(_waited(client, list(backfills.values())))
+
+
+def _tell(found: "Survey", again: bool) -> None:
+    """What is left out, an asset per line, and why."""
+    for of in found.wanted:
+        who = f"{of.dataset} of {of.customer} on {of.cluster}"
+        busy = {by: d for (o, d), by in found.at_work.items() if o == of}
+        for by in sorted(busy):
+            typer.echo(f"at work: {who}: {by}")
+        done = [at for (o, _), at in found.done.items() if o == of]
+        if done:
+            hint = "done again" if again else "left out; --again does them too"
+            typer.echo(f"done: {who}: {len(done)} days, the last at {max(done):%Y-%m-%d %H:%M} UTC: {hint}")
+
+
+def _waited(client: "DagsterClient", backfills: list[str]) -> int:
+    """0 if every run of every backfill ended well."""
+    from collections import Counter
+
+    failed = 0
+    for backfill in backfills:
+        state = client.wait(backfill, deadline_seconds=LONGEST_SECONDS, poll_seconds=5)
+        runs = Counter(state.runs.values())
+        typer.echo(f"backfill {backfill}: {state.status}, runs: {dict(runs)}")
+        failed += sum(count for status, count in runs.items() if status != "SUCCESS")
+    return 1 if failed else 0

@@ -1,0 +1,69 @@
+"""Options that several commands share, and how they ask."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from backfill_pipeline.config import Config
+    from backfill_pipeline.domain.retries import Of
+    from backfill_pipeline.domain.windows import Window
+
+Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this one; may be given again.")]
+Customers = Annotated[
+    list[str] | None, typer.Option("--customer", help="Only this id, or glob such as 'acme*'; may be given again.")
+]
+Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this one; may be given again.")]
+First = Annotated[str, typer.Option("--start-time", help="First day, such as 2026-01-01 (UTC).")]
+Last = Annotated[str, typer.Option("--end-time", help="Last day; it belongs to the range.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Why = Annotated[str | None, typer.Option(help="Stands on every run, in the audit and on the Jobs.")]
+JobDays = Annotated[
+    int | None, typer.Option(min=1, max=366, help="Days of one Job at most; else the pipeline decides.")
+]
+Cluster = Annotated[str, typer.Argument(help="The cluster's name.")]
+Days = Annotated[list[str] | None, typer.Argument(help="Days such as 2026-01-05; none: all that failed.")]
+
+
+def window_of(first: str, last: str) -> "Window":
+    """The range of two inclusive days.
+
+    Raises:
+        Refused: one is no day, or they are reversed.
+    """
+    from backfill_pipeline.domain.windows import from_inclusive_days
+
+    return from_inclusive_days(day_of(first), day_of(last))
+
+
+def day_of(text: str) -> date:
+    from backfill_pipeline.domain.windows import parse_day
+
+    return parse_day(text)
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask, unless --yes was given; no answer, as in a script, is a no."""
+    if not yes:
+        typer.confirm(question, abort=True)
+
+
+def ask_again(
+    config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, job_days: int | None, nothing: str
+) -> None:
+    """Give these days back to the retries, once it was agreed to."""
+    from backfill_pipeline.domain.windows import windows_of
+    from backfill_pipeline.operations import again
+    from backfill_pipeline.steps.systems import open_ledger
+
+    if not days:
+        typer.echo(nothing)
+        return
+    for of, those in days.items():
+        windows = ", ".join(map(str, windows_of(those)))
+        typer.echo(f"{of.dataset} of {of.customer} on {of.cluster}: {windows}")
+    confirm(yes, f"Do these {sum(map(len, days.values())):,} days again?")
+    again.ask_again(open_ledger(config), config, days, job_days=job_days)
+    typer.echo("asked for; the retry sensor launches them, a window per customer at a time")

@@ -1,0 +1,80 @@
+"""GraphQL as Dagster's own pages send it (1.13)."""
+
+LAUNCH = """
+mutation Launch($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+    ... on InvalidSubsetError { message }
+    ... on PartitionKeysNotFoundError { message }
+  }
+}
+"""
+REEXECUTE = """
+mutation Reexecute($params: ReexecutionParams!) {
+  reexecutePartitionBackfill(reexecutionParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+BACKFILL = """
+query Backfill($id: String!) {
+  partitionBackfillOrError(backfillId: $id) {
+    __typename
+    ... on PartitionBackfill { id status error { message } runs { id status } }
+    ... on PythonError { message }
+  }
+}
+"""
+BACKFILLS = """
+query Backfills($limit: Int!) {
+  partitionBackfillsOrError(filters: {statuses: [REQUESTED, CANCELING, FAILING]}, limit: $limit) {
+    __typename
+    ... on PartitionBackfills { results { id status title timestamp assetSelection { path } } }
+    ... on PythonError { message }
+  }
+}
+"""
+RUNS = """
+query Runs($statuses: [RunStatus!]!, $cursor: String, $limit: Int!) {
+  runsOrError(filter: {statuses: $statuses}, cursor: $cursor, limit: $limit) {
+    __typename
+    ... on Runs { results { id status assetSelection { path } tags { key value } startTime } }
+    ... on PythonError { message }
+  }
+}
+"""
+TERMINATE = """
+mutation Terminate($ids: [String!]!) {
+  terminateRuns(runIds: $ids, terminatePolicy: SAFE_TERMINATE) {
+    __typename
+    ... on TerminateRunsResult {
+      terminateRunResults {
+        __typename
+        ... on TerminateRunSuccess { run { id } }
+        ... on TerminateRunFailure { run { id } message }
+        ... on RunNotFoundError { runId }
+        ... on PythonError { message }
+      }
+    }
+    ... on PythonError { message }
+  }
+}
+"""
+CANCEL = """
+mutation Cancel($id: String!) {
+  cancelPartitionBackfill(backfillId: $id) {
+    __typename
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+SET_POOL = (
+    "mutation SetPool($pool: String!, $limit: Int!) { setConcurrencyLimit(concurrencyKey: $pool, limit: $limit) }"
+)

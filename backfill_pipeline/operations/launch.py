@@ -1,0 +1,102 @@
+"""Launching: one Dagster backfill per cluster, of exactly the days that nobody is at work on."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from backfill_pipeline.clients.dagster import DagsterClient, RunState
+from backfill_pipeline.config import Config
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.assets import ready_key
+from backfill_pipeline.defs.ended_runs import days_of
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.domain.windows import Window, windows_of
+from backfill_pipeline.stores.done_days import done_days
+from backfill_pipeline.stores.ledger import Ledger
+
+Days = Mapping[Of, Sequence[date]]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of the days that somebody wants to launch.
+
+    Args:
+        at_work: day -> the run or backfill that has it.
+        done: day -> when it was proved right.
+    """
+
+    wanted: tuple[Of, ...]
+    window: Window
+    at_work: Mapping[tuple[Of, date], str]
+    done: Mapping[tuple[Of, date], datetime]
+
+    def to_launch(self, *, again: bool) -> Days:
+        """Days per asset that nobody is at work on; with `again` also those that are done."""
+        taken = self.at_work.keys() if again else self.at_work.keys() | self.done.keys()
+        left = {of: [d for d in self.window.days if (of, d) not in taken] for of in self.wanted}
+        return {of: days for of, days in left.items() if days}
+
+
+def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequence[Of], window: Window) -> Survey:
+    """One look at Dagster's unfinished runs and backfills and at the audit.
+
+    Raises:
+        Refused: the window has days that are no partition of a cluster.
+    """
+    _refuse_no_partitions(config, wanted, window)
+    at_work: dict[tuple[Of, date], str] = {}
+    keys = keys_of(wanted)
+    for backfill in client.unfinished_backfills():
+        of_these = [keys[k] for k in backfill.keys & keys.keys()]
+        at_work.update({(of, d): f"backfill {backfill.backfill_id}" for of in of_these for d in window.days})
+    for run in client.unfinished_runs():
+        at_work.update(dict.fromkeys(days_of_run(run, keys), f"run {run.run_id} ({run.status})"))
+    return Survey(tuple(wanted), window, at_work, done_days(ledger, window))
+
+
+def keys_of(wanted: Iterable[Of]) -> dict[tuple[str, ...], Of]:
+    """By the path of each one's asset key."""
+    return {(of.dataset, of.cluster, of.customer): of for of in wanted}
+
+
+def days_of_run(run: RunState, keys: Mapping[tuple[str, ...], Of]) -> Iterator[tuple[Of, date]]:
+    for key in run.keys & keys.keys():
+        yield from ((keys[key], day) for day in days_of(run.tags))
+
+
+def launch(
+    client: DagsterClient, days: Days, *, by: str, why: str | None, job_days: int | None = None
+) -> Mapping[str, str]:
+    """Cluster -> the backfill that was launched for it.
+
+    Args:
+        by, why: stand on every run, in the audit and on the Jobs.
+        job_days: days of one Job at most; None, the pipeline decides.
+    """
+    clusters = sorted({of.cluster for of in days})
+    given = {tags.LAUNCHED_BY: by, tags.WHY: why, tags.JOB_DAYS: str(job_days) if job_days else None}
+    kept = {name: value for name, value in given.items() if value}
+    return {c: _launched(client, c, {of: d for of, d in days.items() if of.cluster == c}, kept) for c in clusters}
+
+
+def _launched(client: DagsterClient, cluster: str, days: Days, kept: Mapping[str, str]) -> str:
+    """With the gate, whose days are all of them: without it Dagster makes one run of all customers."""
+    every = windows_of(d for those in days.values() for d in those)
+    assets: dict[Sequence[str], Sequence[Window]] = {tuple(ready_key(cluster).path): every}
+    assets |= {key: windows_of(days[of]) for key, of in keys_of(days).items()}
+    title = f"{cluster}: {len(days)} assets, {every[0].days[0]} to {every[-1].days[-1]}"
+    return client.launch_days(assets, title=title, tags=kept)
+
+
+def _refuse_no_partitions(config: Config, wanted: Sequence[Of], window: Window) -> None:
+    early = sorted({of.cluster for of in wanted if window.start < config.cluster(of.cluster).first_day})
+    if early:
+        first = ", ".join(f"{c}: {config.cluster(c).first_day}" for c in early)
+        raise Refused(
+            "Days that are no partition",
+            where=str(window),
+            why=f"they lie before the first day of {first}",
+            next_step="begin later, or set `first_day` of the cluster",
+        )

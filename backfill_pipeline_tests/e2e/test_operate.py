@@ -1,0 +1,72 @@
+"""What an operator does from a terminal, on the daemon: launch, pause, resume, launch again, reset."""
+
+import subprocess
+import sys
+import time
+from datetime import date
+from typing import Any
+
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline_tests.e2e.ui import Ui, eventually, key
+
+DAY = date(2026, 1, 9)
+DAYS = ("--start-time", "2026-01-09", "--end-time", "2026-01-10")
+WHO = ("--cluster", "north", "--customer", "acme-*", "--dataset", "process_scorecards")
+
+
+def backfill(ui: Ui, *arguments: str) -> str:
+    """What the command printed; it ended with 0."""
+    done = asked(ui, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def asked(ui: Ui, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "backfill_pipeline.cli", *arguments, "--folder", str(ui.live.state.folder)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+
+
+def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_holds_it(pipeline: Ui) -> None:
+    pipeline.live.make_data()
+    asset = key("north", "acme-east", "process_scorecards")
+    backfill(pipeline, "pause", "north", "--why", "its disk is being changed")
+    assert "Delete their rows" in asked(pipeline, "launch", *DAYS, *WHO).stdout, (
+        "nobody answered, so nothing was launched"
+    )
+    first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--yes")
+    assert "2 days of 1 assets on north" in first
+    second = backfill(pipeline, "launch", *DAYS, *WHO, "--yes")
+    assert "at work: process_scorecards of acme-east on north: backfill" in second
+    assert "nothing is left to launch" in second
+
+    run = eventually("a queued run", lambda: (r := _of(pipeline, asset)) and r.status == "QUEUED" and r)
+    assert run.tags["backfill/why"] == "stale"
+    time.sleep(8)
+    assert _of(pipeline, asset).status == "QUEUED", "the pause holds it"
+    assert "paused by" in backfill(pipeline, "resume", "north")
+    assert pipeline.run_over(run.run_id).value == "SUCCESS"
+    third = eventually("the end of the backfill", lambda: _when_over(pipeline))
+    assert "done: process_scorecards of acme-east on north: 2 days" in third
+    assert "nothing is left to launch" in third
+
+    with pipeline.sensor_on("retry_failed_days"):
+        said = backfill(pipeline, "reset", "acme-east", "2026-01-09", "--dataset", "process_scorecards", "--yes")
+        assert "process_scorecards of acme-east on north: 2026-01-09" in said
+        again = eventually("the day done again", lambda: _redone(pipeline, asset, run.run_id))
+    assert pipeline.materialized_by(again) == [str(DAY)]
+    assert not pipeline.live.wrong_rows("north", "acme-east", Window(DAY, date(2026, 1, 11)))
+
+
+def _of(ui: Ui, asset: tuple[str, ...]) -> Any:
+    return next((r for r in ui.client.unfinished_runs() if asset in r.keys), None)
+
+
+def _when_over(ui: Ui) -> str | None:
+    said = backfill(ui, "launch", *DAYS, *WHO, "--yes")
+    return None if "at work" in said else said
+
+
+def _redone(ui: Ui, asset: tuple[str, ...], before: str) -> str | None:
+    runs = [r for r in ui.runs(**{"backfill/retry": "0"}) if r.asset_selection and r.run_id != before]
+    of_asset = [r for r in runs if any(tuple(k.path) == asset for k in r.asset_selection or ())]
+    return of_asset[0].run_id if of_asset and of_asset[0].is_success else None
