@@ -11,7 +11,7 @@ from backfill_pipeline_tests.e2e.ui import Ui, eventually, key
 
 DAY = date(2026, 1, 9)
 DAYS = ("--start-time", "2026-01-09", "--end-time", "2026-01-10")
-WHO = ("--cluster", "north", "--customer", "acme-*", "--dataset", "process_scorecards")
+WHO = ("--cluster", "north", "--customer", "acme-*", "--dataset", "conversations")
 
 
 def backfill(ui: Ui, *arguments: str) -> str:
@@ -28,7 +28,7 @@ def asked(ui: Ui, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_holds_it(pipeline: Ui) -> None:
     pipeline.live.make_data()
-    asset = key("north", "acme-east", "process_scorecards")
+    asset = key("north", "acme-east")
     backfill(pipeline, "pause", "north", "--why", "its disk is being changed")
     assert "Delete their rows" in asked(pipeline, "launch", *DAYS, *WHO).stdout, (
         "nobody answered, so nothing was launched"
@@ -36,7 +36,7 @@ def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_hol
     first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--yes")
     assert "2 days of 1 assets on north" in first
     second = backfill(pipeline, "launch", *DAYS, *WHO, "--yes")
-    assert "at work: process_scorecards of acme-east on north: backfill" in second
+    assert "at work: conversations of acme-east on north: backfill" in second
     assert "nothing is left to launch" in second
 
     run = eventually("a queued run", lambda: (r := _of(pipeline, asset)) and r.status == "QUEUED" and r)
@@ -46,12 +46,12 @@ def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_hol
     assert "paused by" in backfill(pipeline, "resume", "north")
     assert pipeline.run_over(run.run_id).value == "SUCCESS"
     third = eventually("the end of the backfill", lambda: _when_over(pipeline))
-    assert "done: process_scorecards of acme-east on north: 2 days" in third
+    assert "done: conversations of acme-east on north: 2 days" in third
     assert "nothing is left to launch" in third
 
     with pipeline.sensor_on("retry_failed_days"):
-        said = backfill(pipeline, "reset", "acme-east", "2026-01-09", "--dataset", "process_scorecards", "--yes")
-        assert "process_scorecards of acme-east on north: 2026-01-09" in said
+        said = backfill(pipeline, "reset", "acme-east", "2026-01-09", "--dataset", "conversations", "--yes")
+        assert "conversations of acme-east on north: 2026-01-09" in said
         again = eventually("the day done again", lambda: _redone(pipeline, asset, run.run_id))
     assert pipeline.materialized_by(again) == [str(DAY)]
     assert not pipeline.live.wrong_rows("north", "acme-east", Window(DAY, date(2026, 1, 11)))
