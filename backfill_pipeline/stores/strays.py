@@ -70,7 +70,8 @@ def strays(
     for target, others in ((t, sharing(dataset, t)) for t in dataset.targets):
         if others:
             places = _hidden(clickhouse, target, there)
-            found[target.table] = _strays(places, _homes(postgres, others, target, where, places))
+            hidden = _strays(places, _homes(postgres, others, target, where, places))
+            found[target.table] = (*found.get(target.table, ()), *hidden)
     return found
 
 

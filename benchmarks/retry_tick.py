@@ -1,0 +1,88 @@
+"""How long a look of the retry sensor takes: 260 customers, a year of days, all failed. `python benchmarks/retry_tick.py`
+
+On a real PostgreSQL (the ledger and Dagster's storage); runs are made as Dagster makes them, events of materialized days
+included. The first looks read every run that ever ended, 2,000 each; a later one reads what ended since.
+"""
+
+import os
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dagster as dg
+import psycopg
+from dagster._core.test_utils import create_run_for_test
+
+from backfill_pipeline.config import Config, Limits, load
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.memory import Memory
+from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.defs.retry import Looker
+from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.stack.supervisor import Stack
+from backfill_pipeline.steps.systems import open_ledger
+
+CUSTOMERS, YEAR, WINDOW_DAYS = 260, Window(date(2025, 1, 1), date(2026, 1, 1)), 31
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder, Stack(Path(folder), parts=frozenset({"postgres"})) as state:
+        os.environ.update(state.environment())
+        config = load(state.config_path)
+        with dg.instance_for_test(overrides={"storage": storage(config)}) as instance:
+            measure(instance, config)
+
+
+def storage(config: Config) -> dict[str, Any]:
+    """Dagster's own, in a database beside the ledger: SQLite would make a file per run."""
+    address = config.ledger
+    assert address
+    where = {"host": address.host, "port": address.port, "user": address.user, "password": address.password()}
+    with psycopg.connect(**where, dbname="postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE runs")
+    names = {"hostname": "host", "port": "port", "username": "user", "password": "password"}
+    return {"postgres": {"postgres_db": {**{n: where[k] for n, k in names.items()}, "db_name": "runs"}}}
+
+
+def measure(instance: dg.DagsterInstance, config: Config) -> None:
+    keys = {dg.AssetKey([of.dataset, of.cluster, of.customer]): of for of in assets()}
+    count = make_runs(instance, list(keys))
+    print(f"{count:,} failed runs of {CUSTOMERS} customers, {CUSTOMERS * len(YEAR.days):,} failed days")
+    policy = Limits(retry_attempts=3, retry_delay_seconds=60).retry_policy
+    looker = Looker(instance, open_ledger(config), keys, policy)
+    memory, later = Memory(), datetime.now(UTC) + timedelta(hours=9)
+    for n in range(1, 6):
+        started = time.perf_counter()
+        tick = looker.look(memory, later)
+        took = time.perf_counter() - started
+        print(
+            f"look {n}: {took:5.1f} s; {len(tick.changed):,} days changed, {len(tick.days):,} known, {len(tick.due)} due"
+        )
+        memory = Memory.of(tick.memory.cursor())
+
+
+def assets() -> list[Of]:
+    """Eight clusters, so that none is stopped for its failures before all were read."""
+    return [Of(f"c{n % 8}", f"customer-{n}", "conversations") for n in range(CUSTOMERS)]
+
+
+def make_runs(instance: dg.DagsterInstance, keys: list[dg.AssetKey]) -> int:
+    windows = YEAR.split(WINDOW_DAYS)
+    for window in windows:
+        for key in keys:
+            said = {tags.CAUSE: "deadlock", tags.REMEDY: "again", tags.EVIDENCE: "deadlock detected"}
+            run = create_run_for_test(
+                instance,
+                asset_selection=frozenset({key}),
+                status=dg.DagsterRunStatus.STARTED,
+                tags={**range_tags(window), **said},
+            )
+            instance.report_run_failed(run)
+    return len(windows) * len(keys)
+
+
+if __name__ == "__main__":
+    main()
