@@ -2,6 +2,7 @@
 
 import sys
 
+from backfill_pipeline.cli import look as _look  # noqa: F401 - its commands join the app
 from backfill_pipeline.cli import stack as _stack  # noqa: F401 - its commands join the app
 from backfill_pipeline.cli.app import app
 
