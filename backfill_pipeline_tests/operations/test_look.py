@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import yaml
 
 from backfill_pipeline_tests.live import Live
 
@@ -32,17 +33,29 @@ BAD = [
     ("--start-time", "2026-01-10", "--end-time", "2026-01-01"),
     ("--start-time", "tomorrow"),
     ("--end-time", "2026-02-30"),
-    ("--start-time", "2100-01-01", "--end-time", "2100-01-02"),
 ]
+ALONE = [("status", "--start-time", "2100-01-01", "--end-time", "2100-01-02"), ("status", "--config", "no-such.yaml")]
 
 
-@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def plan_of(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Both days are needed; of an option that is given twice the last one counts."""
+    return ("plan", *JANUARY, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [*(("status", *a) for a in BAD), *map(plan_of, BAD), *ALONE], ids=" ".join)
 def test_bad_input_is_answered_with_something_else(engines: Live, arguments: tuple[str, ...]) -> None:
-    done = run("status", "--config", str(engines.state.config_path), *arguments)
+    config = () if "--config" in arguments else ("--config", str(engines.state.config_path))
+    done = run(*arguments, *config)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert "Next: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", [(), JANUARY[:2], JANUARY[2:]], ids=" ".join)
+def test_days_that_nobody_named_are_planned(given: tuple[str, ...]) -> None:
+    done = run("plan", *given)
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_document_that_never_ends_is_promised(engines: Live) -> None:
@@ -50,8 +63,9 @@ def test_a_document_that_never_ends_is_promised(engines: Live) -> None:
     assert done.returncode == 2
 
 
-def test_without_a_stack_and_a_configuration_nothing_is_guessed(tmp_path: Path) -> None:
-    done = run("status", "--folder", str(tmp_path))
+@pytest.mark.parametrize("words", [("status",), ("plan", *JANUARY)], ids=" ".join)
+def test_without_a_stack_and_a_configuration_nothing_is_guessed(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*words, "--folder", str(tmp_path))
     assert done.returncode == 2
     assert "No stack runs there" in done.stderr
 
@@ -82,3 +96,18 @@ def test_who_watches_can_not_leave(engines: Live) -> None:
     assert watching.returncode == 1, errors  # nobody knows Dagster's address
     assert "Traceback" not in errors
     assert "Clusters, " in shown
+
+
+def test_a_plan_is_no_document_where_one_was_asked_for(engines: Live) -> None:
+    engines.make_data(size=0.02, days=3)
+    days = ("--start-time", "2026-01-01", "--end-time", "2026-01-03", "--customer", "acme")
+    where = ("--config", str(engines.state.config_path), *days)
+    shown = {how: run("plan", *where, *how) for how in ((), ("--json",), ("--statements",), ("--manifests",))}
+    assert {d.returncode for d in shown.values()} == {0}, [d.stderr for d in shown.values()]
+    assert [c["cluster"] for c in json.loads(shown["--json",].stdout)["clusters"]] == ["north"]
+    lines = shown["--statements",].stdout.splitlines()
+    assert all(line.startswith(("-- ", "DELETE FROM ")) for line in lines)
+    assert {job["kind"] for job in yaml.safe_load_all(shown["--manifests",].stdout)} == {"Job"}
+    assert max(map(len, shown[()].stdout.splitlines())) <= 80
+    print(shown[()].stdout)
+    assert run("plan", *where, "--statements", "--manifests").returncode == 2
