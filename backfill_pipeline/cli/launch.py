@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.options import (
-    Clusters,
-    Customers,
-    Datasets,
-    First,
-    JobDays,
-    Last,
-    Why,
-    Yes,
-    confirm,
-    window_of,
-)
+from backfill_pipeline.cli.look import shown_plan
+from backfill_pipeline.cli.options import First, JobDays, Last, Why, Yes, confirm, window_of
+from backfill_pipeline.cli.selection import Clusters, Customers, Datasets
 
 if TYPE_CHECKING:
     from backfill_pipeline.clients.dagster import DagsterClient
@@ -42,6 +33,9 @@ def launch(
     wait: Annotated[
         bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if a run failed.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done, as `backfill plan`.")
+    ] = False,
     yes: Yes = False,
     folder: Folder = LOCAL,
     config: ConfigFile = None,
@@ -59,6 +53,8 @@ def launch(
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
+    if dry_run:
+        raise typer.Exit(shown_plan(site.config, wanted, window))
     client = dagster_client(site)
     found = operation.survey(client, open_ledger(site.config), site.config, wanted, window)
     days = found.to_launch(again=again)

@@ -5,18 +5,8 @@ from typing import Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.options import (
-    Cluster,
-    Clusters,
-    Customers,
-    Datasets,
-    Days,
-    JobDays,
-    Yes,
-    ask_again,
-    confirm,
-    day_of,
-)
+from backfill_pipeline.cli.options import Cluster, Days, JobDays, Yes, ask_again, confirm
+from backfill_pipeline.cli.selection import Clusters, Customers, Datasets
 
 
 @app.command(
@@ -38,11 +28,12 @@ def retry(
     The retry sensor launches them at its next tick, a window per customer at a time.
     """
     from backfill_pipeline.cli.site import site_of
+    from backfill_pipeline.domain.windows import parse_day
     from backfill_pipeline.operations.again import failed_days
     from backfill_pipeline.operations.select import select
     from backfill_pipeline.steps.systems import open_ledger
 
-    named = [day_of(d) for d in days or ()]
+    named = [parse_day(d) for d in days or ()]
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer] if customer else (), dataset or ())
     found = failed_days(open_ledger(site.config), wanted, named, cancelled=cancelled)
@@ -62,9 +53,10 @@ def reset(
 ) -> None:
     """Forget what became of these days and do them again, also days that are done."""
     from backfill_pipeline.cli.site import site_of
+    from backfill_pipeline.domain.windows import parse_day
     from backfill_pipeline.operations.select import select
 
-    named = sorted({day_of(d) for d in days})
+    named = sorted({parse_day(d) for d in days})
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer], dataset or ())
     ask_again(site.config, dict.fromkeys(wanted, named), yes, job_days, "no such customer")

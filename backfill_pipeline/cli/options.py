@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
 
-Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this one; may be given again.")]
-Customers = Annotated[
-    list[str] | None, typer.Option("--customer", help="Only this id, or glob such as 'acme*'; may be given again.")
-]
-Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this one; may be given again.")]
 First = Annotated[str, typer.Option("--start-time", help="First day, such as 2026-01-01 (UTC).")]
 Last = Annotated[str, typer.Option("--end-time", help="Last day; it belongs to the range.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -33,15 +28,9 @@ def window_of(first: str, last: str) -> "Window":
     Raises:
         Refused: one is no day, or they are reversed.
     """
-    from backfill_pipeline.domain.windows import from_inclusive_days
+    from backfill_pipeline.domain.windows import from_inclusive_days, parse_day
 
-    return from_inclusive_days(day_of(first), day_of(last))
-
-
-def day_of(text: str) -> date:
-    from backfill_pipeline.domain.windows import parse_day
-
-    return parse_day(text)
+    return from_inclusive_days(parse_day(first), parse_day(last))
 
 
 def confirm(yes: bool, question: str) -> None:

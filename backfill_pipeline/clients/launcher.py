@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from backfill_pipeline.domain.plans import Launch
 
@@ -44,6 +44,14 @@ class Launcher(Protocol):
 
         Raises:
             PipelineError: MISSING CronJob; REFUSED, a Job of that name is somebody else's.
+        """
+        ...
+
+    def manifest(self, launch: Launch) -> dict[str, Any]:
+        """The Job that `ensure` would make, as a manifest; nothing is made.
+
+        Raises:
+            PipelineError: MISSING CronJob.
         """
         ...
 

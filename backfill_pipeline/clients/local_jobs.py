@@ -13,11 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from backfill_pipeline.clients.kubernetes.manifest import job_of
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -48,6 +50,10 @@ class LocalJobs:
             )
         self.resume(launch.job_name)
         return JobHandle(launch.job_name, adopted)
+
+    def manifest(self, launch: Launch) -> dict[str, Any]:
+        tree = _cronjob(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
+        return job_of(tree, replace(launch, env={**self._environment, **launch.env}))
 
     def resume(self, name: str) -> None:
         if self.status(name).state is JobState.PENDING:
@@ -113,16 +119,23 @@ class LocalJobs:
 
 
 def _container(manifest: Path, cronjob: str) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(manifest.read_text(encoding="utf-8"))
-        if tree["spec"].get("suspend"):
-            raise _unusable(cronjob, manifest, "the CronJob is suspended")
-        container = dict(tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
-    except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise _unusable(cronjob, manifest, f"{type(error).__name__}: {error}") from None
+    container = dict(_cronjob(manifest, cronjob)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
     if not container.get("command"):
         raise _unusable(cronjob, manifest, "its container has no command, and there is no image here that has one")
     return container
+
+
+def _cronjob(manifest: Path, cronjob: str) -> dict[str, Any]:
+    """The manifest, which has a container."""
+    try:
+        tree = dict(yaml.safe_load(manifest.read_text(encoding="utf-8")))
+        dict(tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
+        is_suspended = bool(tree["spec"].get("suspend"))
+    except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _unusable(cronjob, manifest, f"{type(error).__name__}: {error}") from None
+    if is_suspended:
+        raise _unusable(cronjob, manifest, "the CronJob is suspended")
+    return tree
 
 
 def _unusable(cronjob: str, manifest: Path, why: str) -> PipelineError:

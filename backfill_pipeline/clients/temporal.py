@@ -5,7 +5,7 @@ launch names it, or its input does (customer, profile, range, attempt id).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,10 +19,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput, progress_from
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.status import OpenExecution
 from backfill_pipeline.domain.windows import Window, parse_rfc3339, rfc3339
 
 T = TypeVar("T")
 CALL_TIMEOUT = timedelta(seconds=15)
+AT_ONCE = 16  # calls about open executions, two for each
 TIMED_OUT = "its execution or run time-out was over; was a worker polling its queue?"
 
 
@@ -139,9 +141,17 @@ class Temporal:
             raise _two_candidates(customer, attempt_id, [f.workflow_id for f in ours])
         return tuple(ours)
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+    def open_now(self, types: Iterable[str], *, seconds: float) -> tuple[OpenExecution, ...]:
+        """Every open execution of these types, with what its input and its last heartbeat say.
+
+        Raises:
+            PipelineError: UNREACHABLE, not all was told within these seconds.
+        """
+        return tuple(self._call(self._open_now([_word(t) for t in types]), seconds))
+
+    def _call(self, work: Coroutine[Any, Any, T], seconds: float = CALL_TIMEOUT.total_seconds() * 2) -> T:
         async def bounded() -> T:
-            return await asyncio.wait_for(work, CALL_TIMEOUT.total_seconds() * 2)
+            return await asyncio.wait_for(work, seconds)
 
         try:
             return self._loop.run_until_complete(bounded())
@@ -190,6 +200,14 @@ class Temporal:
         client = await self._connected()
         await client.get_workflow_handle(workflow_id).cancel(rpc_timeout=CALL_TIMEOUT)
 
+    async def _open_now(self, types: list[str]) -> list[OpenExecution]:
+        client = await self._connected()
+        query = f"WorkflowType IN ({', '.join(map(repr, types))}) AND ExecutionStatus = 'Running'"
+        listed = [e async for e in client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)]
+        few = asyncio.Semaphore(AT_ONCE)
+        seen = await asyncio.gather(*(_seen(client, each, few) for each in listed))
+        return [each for each in seen if each]
+
     async def _found(self, query: str) -> list[Found]:
         client = await self._connected()
         listed = client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)
@@ -209,6 +227,38 @@ async def _with_input(client: Client, listed: AsyncIterator[WorkflowExecution]) 
             continue  # retention has removed it since it was listed (trap T8)
         if given:
             yield Found(execution.id, given, _state(execution.status), execution.close_time)
+
+
+async def _seen(client: Client, listed: WorkflowExecution, few: asyncio.Semaphore) -> OpenExecution | None:
+    """None if it has closed since it was listed: the list lags behind."""
+    async with few:
+        try:
+            handle = client.get_workflow_handle(listed.id, run_id=listed.run_id)
+            status = await _described(client, await handle.describe(rpc_timeout=CALL_TIMEOUT))
+            given = await _input_of(client, listed)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+    return _as_open(listed, status, given) if status.state is WorkflowState.RUNNING else None
+
+
+def _as_open(listed: WorkflowExecution, status: WorkflowStatus, given: ReindexInput | None) -> OpenExecution:
+    return OpenExecution(
+        workflow_id=listed.id,
+        type=listed.workflow_type,
+        started_at=listed.start_time,
+        customer=given.customer_id if given else None,
+        profile=given.profile_id if given else None,
+        start_time=given.start_time if given else None,
+        end_time=given.end_time if given else None,
+        attempt_id=given.attempt_id if given else None,
+        done=status.progress.done if status.progress else None,
+        total=status.progress.total if status.progress else None,
+        attempt=status.attempt,
+        last_heartbeat=status.last_heartbeat,
+        failure=status.failure,
+    )
 
 
 async def _input_of(client: Client, execution: WorkflowExecution) -> ReindexInput | None:

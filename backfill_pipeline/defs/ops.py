@@ -181,7 +181,18 @@ def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str
         profiles=tuple(cluster.customer(asset.customer).profiles),
         dataset=asset.dataset,
         window=window,
+        notes=notes_of(context.run.tags),
     )
+
+
+def notes_of(run_tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Who asked, why, and after how many retries, for whoever finds the Job on the cluster."""
+    given = {
+        "launched-by": launched_by(run_tags),
+        "why": run_tags.get(tags.WHY),
+        "retry": run_tags.get(tags.RETRY, "0"),
+    }
+    return tuple((name, text) for name, text in given.items() if text)
 
 
 def job_days_asked(run_tags: Mapping[str, str]) -> int | None:

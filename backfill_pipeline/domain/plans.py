@@ -1,7 +1,7 @@
 """A window's plan as data: the dry run prints it, the run carries out the same one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from backfill_pipeline.domain import contracts, naming
@@ -15,7 +15,10 @@ LABEL = "backfill-pipeline"
 
 @dataclass(frozen=True)
 class Claim:
-    """What one try at a window wants to touch, and in which run."""
+    """What one try at a window wants to touch, and in which run.
+
+    notes: who asked, why, after how many retries; (name, text) pairs that the Jobs carry as annotations.
+    """
 
     attempt_id: str
     run_id: str
@@ -24,6 +27,7 @@ class Claim:
     profiles: tuple[str, ...]
     dataset: str
     window: Window
+    notes: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def _launch(attempt: Attempt, dataset: Dataset, limits: PlanLimits) -> Launch:
             f"{LABEL}/customer": attempt.customer,
             f"{LABEL}/run": attempt.run_id,
             f"{LABEL}/window": str(attempt.window),
+            **{f"{LABEL}/{name}": text for name, text in attempt.notes},
         },
         deadline_seconds=limits.job_deadline_seconds,
     )

@@ -78,7 +78,7 @@ def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> t
 
 def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, ours: set[str]) -> None:
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
-    while still_open := _open_of_others(systems, claim, workflow):
+    while still_open := open_of_others(systems, claim, workflow):
         _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
         if systems.clock() > end:
             ids = [f.workflow_id for f in still_open]
@@ -88,7 +88,7 @@ def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, our
         systems.sleep(0.5)
 
 
-def _open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> list[Found]:
+def open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> list[Found]:
     """Open workflows on these days but for this attempt's own: the step may be repeated after they were started."""
     found = systems.temporal.open_on(workflow.type, claim.customer, claim.window)
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
@@ -118,12 +118,16 @@ def _left_an_activity(systems: Systems, found: Found) -> bool:
     return found.state.may_leave_an_activity or systems.temporal.status(found.workflow_id).attempt > 0
 
 
+def named(found: Found) -> str:
+    return f"{found.workflow_id} [{found.input.start_time}, {found.input.end_time})"
+
+
 def _refuse_foreign(claim: Claim, foreign: list[Found]) -> None:
     if foreign:
         raise Refused(
             "A workflow of the same customer and range is open and not ours",
             where=f"{claim.customer} on {claim.cluster}, {claim.window}",
-            why=", ".join(f"{f.workflow_id} [{f.input.start_time}, {f.input.end_time})" for f in foreign),
+            why=", ".join(map(named, foreign)),
             next_step="wait until it has closed, or cancel it in Temporal, then rerun",
         )
 

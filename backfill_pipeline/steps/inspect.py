@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from backfill_pipeline.domain import cuts
@@ -48,7 +49,7 @@ def inspect(
     attempt, schemas = _claimed(systems, claim)
     with holding(systems, attempt, "inspect", launched_by):
         end_earlier_attempts(systems, claim)
-        signals = _gathered(systems, attempt, schemas)
+        signals = gathered(systems, attempt, schemas)
         _refuse(claim, refusals(signals, limits))
         assert signals.source is not None
         assert signals.target is not None
@@ -74,7 +75,7 @@ def check_again(systems: Systems, inspection: Inspection) -> None:
     attempt, approved = inspection.attempt, frozenset(map(Approval, inspection.approved))
     end_earlier_attempts(systems, attempt)
     schemas = read_schemas(systems.clickhouse, [t.table for t in DATASETS[attempt.dataset].targets])
-    _refuse(attempt, refusals(_gathered(systems, attempt, schemas), guard_limits(systems, approved)))
+    _refuse(attempt, refusals(gathered(systems, attempt, schemas), guard_limits(systems, approved)))
 
 
 def guard_limits(systems: Systems, approved: frozenset[Approval]) -> GuardLimits:
@@ -116,18 +117,24 @@ def plan(
     return plan_window(attempt, limits, strays)
 
 
-def _cut(systems: Systems, attempt: Attempt, source: DayTables, asked: int | None) -> Attempt:
+def cut(
+    systems: Systems, attempt: Attempt, source: DayTables, history: Sequence[cuts.Tried], asked: int | None
+) -> Attempt:
+    """The attempt with the size of its Jobs.
+
+    Args:
+        source: rows per day. history: how earlier sizes went. asked: as in `inspect`.
+    """
     rows = {day: sum(s.rows for s in tables.values()) for day, tables in source.items()}
-    size = cuts.job_days(
-        attempt.window,
-        rows,
-        most_rows=systems.limits.max_job_rows,
-        history=systems.ledger.tried(attempt),
-        asked=asked,
-    )
-    if size < len(attempt.window.days):
-        systems.log(f"the window is cut into {len(attempt.window.split(size))} Jobs of up to {size} days, in sequence")
-    return systems.ledger.set_job_days(attempt, size)
+    most = systems.limits.max_job_rows
+    return replace(attempt, job_days=cuts.job_days(attempt.window, rows, most_rows=most, history=history, asked=asked))
+
+
+def _cut(systems: Systems, attempt: Attempt, source: DayTables, asked: int | None) -> Attempt:
+    sized = cut(systems, attempt, source, systems.ledger.tried(attempt), asked)
+    if len(sized.parts) > 1:
+        systems.log(f"the window is cut into {len(sized.parts)} Jobs of up to {sized.job_days} days, in sequence")
+    return systems.ledger.set_job_days(attempt, sized.job_days or len(attempt.window.days))
 
 
 def _longest(systems: Systems) -> timedelta:
@@ -138,22 +145,37 @@ def _future(systems: Systems, attempt: Attempt) -> datetime:
     return future_bound(attempt.marker, timedelta(seconds=systems.limits.clock_skew_seconds))
 
 
-def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
-    """The lease, and the marker drawn from ClickHouse's clock at the coarsest version column's precision."""
-    dataset = DATASETS[claim.dataset]
-    schemas = read_schemas(systems.clickhouse, [t.table for t in dataset.targets])
-    now = systems.clickhouse.now()
-    fence = systems.ledger.take(claim)
+@dataclass(frozen=True)
+class Drawing:
+    """What a marker is drawn from, beside the last one. scale: of the coarsest version column."""
+
+    schemas: tuple[TableSchema, ...]
+    server_now: datetime
+    skew: timedelta
+    scale: int
+
+
+def drawing(systems: Systems, dataset: str) -> Drawing:
+    """The tables as ClickHouse has them, and its clock."""
+    schemas = read_schemas(systems.clickhouse, [t.table for t in DATASETS[dataset].targets])
     skew = timedelta(seconds=systems.limits.clock_skew_seconds)
     scale = min((s.version_scale for s in schemas if s.version_scale is not None), default=0)
+    return Drawing(schemas, systems.clickhouse.now(), skew, scale)
+
+
+def _claimed(systems: Systems, claim: Claim) -> tuple[Attempt, tuple[TableSchema, ...]]:
+    """The lease, and the marker drawn from ClickHouse's clock at the coarsest version column's precision."""
+    by = drawing(systems, claim.dataset)
+    fence = systems.ledger.take(claim)
     try:
-        return systems.ledger.draw(claim, fence, server_now=now, skew=skew, scale=scale), schemas
+        drawn = systems.ledger.draw(claim, fence, server_now=by.server_now, skew=by.skew, scale=by.scale)
     except PipelineError:
         systems.ledger.release(claim.attempt_id, fence)
         raise
+    return drawn, by.schemas
 
 
-def _gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]) -> Signals:
+def gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...]) -> Signals:
     dataset, columns = DATASETS[attempt.dataset], columns_of(schemas)
     who = (dataset, attempt.customer, attempt.profiles, attempt.window)
     return Signals(

@@ -147,7 +147,7 @@ class Ledger:
                 },
             ).fetchone()
         assert row is not None
-        return _attempt(row)
+        return replace(_attempt(row), notes=claim.notes)
 
     def unended(self, claim: Claim) -> tuple[Attempt, ...]:
         """Earlier attempts on these days whose Job or workflows may still be at work, oldest first."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of
+from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, without_secrets
 from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline.stack.processes import PROJECT
 
@@ -60,3 +60,14 @@ def test_the_cronjob_itself_is_left_as_it_was() -> None:
     before = copy.deepcopy(template)
     job_of(template, LAUNCH)
     assert template == before
+
+
+def test_a_secret_that_a_template_holds_in_plain_text_is_shown_to_whoever_asks_for_the_plan() -> None:
+    template = cronjob()
+    [container] = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    container["env"] += [{"name": n, "value": "hunter2"} for n in ("DB_PASSWORD", "API_KEY", "SOME_TOKEN")]
+    job = job_of(template, LAUNCH)
+    shown = without_secrets(job)
+    assert "hunter2" in str(job), "the Job itself needs it"
+    assert "hunter2" not in str(shown)
+    assert [e for e in env(shown) if e.get("value") != "***"] == [e for e in env(job) if e.get("value") != "hunter2"]

@@ -142,3 +142,13 @@ def test_an_attempt_of_one_part_keeps_the_name_that_it_had() -> None:
     attempt = an_attempt()
     whole = replace(attempt, job_days=len(attempt.window.days))
     assert plan_of(attempt).launches == plan_of(whole).launches
+
+
+def test_whoever_finds_the_job_on_the_cluster_reads_who_asked_for_it_and_why() -> None:
+    notes = (("launched-by", "an operator"), ("why", "stale since\nthe 3rd"), ("retry", "2"))
+    attempt = replace(an_attempt(), notes=notes, job_days=1)
+    for launch in plan_of(attempt).launches:
+        assert launch.annotations["backfill-pipeline/launched-by"] == "an operator"
+        assert launch.annotations["backfill-pipeline/why"] == "stale since\nthe 3rd"
+        assert launch.annotations["backfill-pipeline/retry"] == "2"
+        assert set(launch.labels) == set(plan_of(an_attempt()).launches[0].labels)

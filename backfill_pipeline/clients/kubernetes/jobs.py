@@ -51,6 +51,9 @@ class KubernetesJobs:
                 raise
         return self._adopted(launch)
 
+    def manifest(self, launch: Launch) -> Tree:
+        return job_of(self._cronjob(launch.cronjob), launch)
+
     def _cronjob(self, name: str) -> Tree:
         found = self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
         if found["spec"].get("suspend"):

@@ -1,12 +1,14 @@
 """A Job's manifest from its CronJob's template. Pure: the dry run prints what the run creates."""
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from backfill_pipeline.domain.plans import Launch
 
 Tree = dict[str, Any]
+SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY|DSN", re.IGNORECASE)
 GRACE_SECONDS = 8  # from SIGTERM to SIGKILL at most: `cancel` waits for little longer than that
 LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: somebody may ask tomorrow
 
@@ -36,6 +38,17 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
             "ttlSecondsAfterFinished": max(spec.get("ttlSecondsAfterFinished", 0), LOG_SECONDS),
         },
     }
+
+
+def without_secrets(job: Mapping[str, Any]) -> Tree:
+    """The same to be shown: a template may hold a secret as a plain value, which is then known by its name alone."""
+    shown = copy.deepcopy(dict(job))
+    pod = shown["spec"]["template"]["spec"]
+    for container in (*pod["containers"], *pod.get("initContainers", ())):
+        for entry in container.get("env", ()):
+            if "value" in entry and SECRET.search(entry["name"]):
+                entry["value"] = "***"
+    return shown
 
 
 def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:

@@ -1,0 +1,152 @@
+"""Commands that only look: how the clusters are doing, and what a launch would do."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
+from backfill_pipeline.cli.selection import AsJson, Clusters, Customers, Datasets, day_of
+
+if TYPE_CHECKING:
+    from backfill_pipeline.config import Config
+    from backfill_pipeline.domain.forecast import Forecast
+    from backfill_pipeline.domain.retries import Of
+    from backfill_pipeline.domain.windows import Window
+    from backfill_pipeline.operations.status import Asked
+
+EVERY_SECONDS = 5.0
+EXAMPLE = "--start-time 2026-01-01 --end-time 2026-01-31"
+
+
+@app.command(epilog="Examples: backfill status | backfill status --cluster north --watch | backfill status --json")
+def status(
+    cluster: Clusters = None,
+    customer: Customers = None,
+    dataset: Datasets = None,
+    start_time: Annotated[str | None, typer.Option(help="First day; else each cluster's first_day.")] = None,
+    end_time: Annotated[str | None, typer.Option(help="Last day, inclusive; else yesterday (UTC).")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Ask again every 5 s until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    dagster: DagsterUrl = None,
+    folder: Folder = LOCAL,
+) -> None:
+    """All clusters in one table: days, rows, rate, time left; who needs attention, and what runs. Touches nothing.
+
+    Exit code 0 if everything was asked, 1 if something could not be (it is shown as `?`), 2 for bad input.
+    """
+    from backfill_pipeline.cli.site import site_of
+    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.operations.status import Asked
+
+    if watch and as_json:
+        raise typer.BadParameter("--json prints one document, --watch never ends: use one of them")
+    first, last = day_of(start_time), day_of(end_time)
+    site = site_of(folder, config, dagster)
+    assets = select(site.config, cluster or (), customer or (), dataset or ())
+    asked = Asked(site.config, assets, site.dagster, first, last, customers_named=bool(customer))
+    raise typer.Exit(_watched(asked) if watch else _printed(asked, as_json=as_json))
+
+
+def _printed(asked: "Asked", *, as_json: bool) -> int:
+    from backfill_pipeline.operations.status import status as look
+    from backfill_pipeline.report.status import document, status_tables
+
+    found = look(asked)
+    if as_json:
+        print(document(found))
+    else:
+        _print(status_tables(found))
+    return 1 if found.unasked else 0
+
+
+def _watched(asked: "Asked") -> int:
+    import time
+
+    from rich.live import Live
+
+    from backfill_pipeline.operations.status import status as look
+    from backfill_pipeline.report.status import status_tables
+
+    found = look(asked)
+    try:
+        with Live(status_tables(found), auto_refresh=False, vertical_overflow="visible") as live:
+            while True:
+                time.sleep(EVERY_SECONDS)
+                found = look(asked)
+                live.update(status_tables(found), refresh=True)
+    except KeyboardInterrupt:
+        return 1 if found.unasked else 0
+
+
+@app.command(
+    epilog=f"Examples: backfill plan {EXAMPLE} | backfill plan --customer acme* {EXAMPLE} --statements "
+    f"| backfill plan --dataset labels {EXAMPLE} --json"
+)
+def plan(
+    start_time: Annotated[str, typer.Option(help="First day, such as 2026-01-01 (UTC).")],
+    end_time: Annotated[str, typer.Option(help="Last day, inclusive.")],
+    cluster: Clusters = None,
+    customer: Customers = None,
+    dataset: Datasets = None,
+    statements: Annotated[bool, typer.Option("--statements", help="Print each delete too, as SQL alone.")] = False,
+    manifests: Annotated[bool, typer.Option("--manifests", help="Print the Jobs' manifests, as YAML alone.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    folder: Folder = LOCAL,
+) -> None:
+    """What a launch of these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
+
+    Windows that a guard refuses now are shown with every reason. Exit code 0 if all was planned, refusals included, 1 if a
+    system could not be asked, 2 for bad input.
+    """
+    from backfill_pipeline.cli.site import site_of
+    from backfill_pipeline.operations.plan import Wanted, planned
+    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.report import plan as shown
+
+    if statements and manifests and not as_json:
+        raise typer.BadParameter("--statements is SQL, --manifests is YAML: use one of them, or --json for both")
+    first, last = day_of(start_time), day_of(end_time)
+    assert first is not None
+    assert last is not None
+    site = site_of(folder, config, None)
+    assets = select(site.config, cluster or (), customer or (), dataset or ())
+    found = planned(Wanted(site.config, assets, first, last, manifests=manifests))
+    if as_json or statements or manifests:
+        print((shown.document if as_json else shown.statements if statements else shown.manifests)(found))
+        _say_what_is_missing(found)
+        raise typer.Exit(1 if found.unasked else 0)
+    raise typer.Exit(_shown(found))
+
+
+def shown_plan(config: "Config", assets: "Sequence[Of]", window: "Window") -> int:
+    """The plan of these days as tables; the exit code of `backfill plan`."""
+    from backfill_pipeline.operations.plan import Wanted, planned
+
+    return _shown(planned(Wanted(config, tuple(assets), window.days[0], window.days[-1], manifests=False)))
+
+
+def _shown(found: "Forecast") -> int:
+    from backfill_pipeline.report.plan import plan_tables
+
+    _print(plan_tables(found))
+    _say_what_is_missing(found)
+    return 1 if found.unasked else 0
+
+
+def _print(shown: object) -> None:
+    from rich.console import Console
+
+    Console().print(shown)
+
+
+def _say_what_is_missing(found: "Forecast") -> None:
+    """To stderr: what is printed may be SQL or a document, in which a refused window is not seen."""
+    refused = sum(bool(window.refusals) for window in found.windows)
+    if refused:
+        print(f"{refused} of {len(found.windows)} windows would be refused", file=sys.stderr)
+    for each in found.unasked:
+        print(f"? {each.cluster} could not be planned in full: {each.why}", file=sys.stderr)

@@ -1,0 +1,188 @@
+"""`backfill status` for people, 80 columns wide, and as one JSON document for programs. Pure functions."""
+
+from collections.abc import Iterator, Sequence
+
+from pydantic import TypeAdapter
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backfill_pipeline.domain.status import Attention, ClusterStatus, Running, Status, Stranger, Trouble
+from backfill_pipeline.report.amounts import NOTHING, UNKNOWN, lasting, short
+
+WIDTH = 80
+MAX_ROWS = 40  # of each list; --json has all
+DOCUMENT: TypeAdapter[Status] = TypeAdapter(Status)
+LEGEND = (
+    "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied\n"
+    "rows/s: of one run, by the newest windows; beat: age of the oldest heartbeat"
+)
+_LOOKS = {
+    Trouble.EMPTIED: "bold red",
+    Trouble.QUARANTINED: "red",
+    Trouble.FAILED: "yellow",
+    Trouble.CANCELLED: "yellow",
+    Trouble.PAUSED: "magenta",
+    Trouble.STOPPED: "bold magenta",
+}
+_DAYS = (
+    ("done", "done", 6),
+    ("run", "running", 4),
+    ("fail", "failed", 4),
+    ("canc", "cancelled", 4),
+    ("quar", "quarantined", 4),
+    ("empt", "emptied", 4),
+    ("left", "left", 6),
+)
+
+
+def document(status: Status) -> str:
+    return DOCUMENT.dump_json(status, indent=2).decode()
+
+
+def status_tables(status: Status) -> Group:
+    """The clusters, who needs somebody, what runs, executions that no run follows, and what could not be asked."""
+    return Group(*_parts(status))
+
+
+def _parts(status: Status) -> Iterator[RenderableType]:
+    yield clusters_table(status)
+    if status.attention:
+        yield attention_table(status.attention)
+    if status.running:
+        yield running_table(status)
+    if status.strangers:
+        yield strangers_table(status.strangers)
+    for unasked in status.unasked:
+        what = f"{unasked.system} of {unasked.cluster}" if unasked.cluster else unasked.system
+        yield Text(f"? {what} was not asked: {unasked.why}", "bold")
+
+
+# The clusters.
+
+
+def clusters_table(status: Status) -> Table:
+    table = _table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC", caption=LEGEND)
+    table.add_column("cluster", no_wrap=True, max_width=13, overflow="ellipsis")
+    for heading, _, width in _DAYS:
+        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
+    for heading, width in (("rows", 5), ("rows/s", 6), ("time\nleft", 7), ("beat", 5)):
+        table.add_column(heading, justify="right", min_width=width)
+    for cluster in status.clusters:
+        table.add_row(Text(cluster.cluster), *_days(cluster), *_speed(cluster))
+    return table
+
+
+def _days(cluster: ClusterStatus) -> list[Text]:
+    counts = [(getattr(cluster.days, name) if cluster.days else None) for _, name, _ in _DAYS]
+    return [Text(UNKNOWN if n is None else f"{n:,}" if n else NOTHING) for n in counts]
+
+
+def _speed(cluster: ClusterStatus) -> list[Text]:
+    """What the ledger did not tell is unknown; what it has no history of is nothing."""
+    absent = UNKNOWN if cluster.days is None else NOTHING
+    beat = UNKNOWN if cluster.open_executions is None else NOTHING
+    rows, speed, left, age = cluster.rows, cluster.rows_per_second, cluster.seconds_left, cluster.heartbeat_age_seconds
+    return [
+        Text(absent if rows is None else short(rows)),
+        Text(absent if speed is None else short(speed)),
+        Text(absent if left is None else lasting(left)),
+        Text(beat if age is None else lasting(age)),
+    ]
+
+
+# Who needs somebody.
+
+
+def attention_table(attention: Sequence[Attention]) -> Table:
+    table = _table("Needs attention", caption=_more(len(attention)))
+    table.add_column("", no_wrap=True)
+    table.add_column("who and which days", overflow="fold", max_width=30)
+    table.add_column("why, and what next", overflow="fold")
+    for each in attention[:MAX_ROWS]:
+        table.add_row(Text(each.trouble, _LOOKS[each.trouble]), Text(_who(each)), Text(_why(each)))
+    return table
+
+
+def _who(each: Attention) -> str:
+    if each.customer is None:
+        return each.cluster
+    days = ", ".join(each.days[:3]) + (f" and {len(each.days) - 3} more" if len(each.days) > 3 else "")
+    return f"{each.cluster}/{each.customer} {each.dataset}\n{days} ({each.count})"
+
+
+def _why(each: Attention) -> str:
+    due = f"; due {each.due_at:%Y-%m-%d %H:%M:%S} UTC" if each.due_at else ""
+    return f"{each.why}{due}" + (f"\n{each.command}" if each.command else "")
+
+
+# What runs.
+
+
+def running_table(status: Status) -> Table:
+    table = _table("Running", caption=_more(len(status.running)))
+    table.add_column("who and which days", overflow="fold", max_width=34)
+    table.add_column("done of total", overflow="fold", max_width=20)
+    for heading in ("per s", "time left", "beat", "since"):
+        table.add_column(heading, justify="right")
+    for each in status.running[:MAX_ROWS]:
+        since = (status.asked_at - each.since).total_seconds()
+        table.add_row(Text(_window(each)), Text(_progress(each)), *_pace(each), Text(lasting(max(since, 0.0))))
+    return table
+
+
+def _window(each: Running) -> str:
+    return f"{each.cluster}/{each.customer} {each.dataset}\n{', '.join(each.days)}"
+
+
+def _progress(each: Running) -> str:
+    if each.done is None:
+        return UNKNOWN if each.executions is None else f"{NOTHING} ({'deleted' if each.is_emptied else 'not deleted'})"
+    total = UNKNOWN if each.total is None else f"{each.total:,}"
+    return f"{each.done:,} of {total} {each.unit}"
+
+
+def _pace(each: Running) -> list[Text]:
+    absent = UNKNOWN if each.executions is None else NOTHING
+    speed, left, age = each.per_second, each.seconds_left, each.heartbeat_age_seconds
+    return [
+        Text(absent if speed is None else short(speed)),
+        Text(absent if left is None else lasting(left)),
+        Text(absent if age is None else lasting(age)),
+    ]
+
+
+# Executions that no run follows.
+
+
+def strangers_table(strangers: Sequence[Stranger]) -> Table:
+    table = _table("Open executions that no run follows", caption=_more(len(strangers)))
+    table.add_column("execution", overflow="fold")
+    table.add_column("is", no_wrap=True)
+    table.add_column("beat", justify="right")
+    for each in strangers[:MAX_ROWS]:
+        beat = NOTHING if each.heartbeat_age_seconds is None else lasting(each.heartbeat_age_seconds)
+        table.add_row(Text(_execution(each)), Text(each.standing), Text(beat))
+    return table
+
+
+def _execution(each: Stranger) -> str:
+    whose = f"{each.cluster}/{each.customer or UNKNOWN} {each.range or ''}".rstrip()
+    return f"{each.workflow_id}\n{whose}"
+
+
+def _more(count: int) -> str | None:
+    return f"and {count - MAX_ROWS:,} more; --json has all, --customer narrows" if count > MAX_ROWS else None
+
+
+def _table(title: str, caption: str | None = None) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+        title_justify="left",
+        caption_justify="left",
+    )

@@ -1,0 +1,229 @@
+"""`backfill plan` on real systems: what it shows is what a launch does, and it changes nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jsonschema
+import pytest
+import yaml
+from dagster import DailyPartitionsDefinition, PartitionKeyRange
+from dagster._core.definitions import automation_tick_evaluation_context as dagster_cuts
+
+from backfill_pipeline.config import Config, Replica, Shard
+from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.forecast import Forecast
+from backfill_pipeline.domain.plans import Claim
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.operations.plan import Wanted, planned, windows_to_run
+from backfill_pipeline.operations.select import select
+from backfill_pipeline.report.plan import DOCUMENT, document, manifests, statements
+from backfill_pipeline.steps import inspect
+from backfill_pipeline.steps.dry_run import Before, foresee
+from backfill_pipeline.steps.records import Inspection
+from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.progress import last_marker, ledger_snapshot
+from backfill_pipeline_tests.clients.workflows import Started, an_input, polled
+from backfill_pipeline_tests.live import Live
+
+SCHEMA = Path(__file__).with_name("plan.schema.json")
+FIRST, LAST = date(2026, 1, 1), date(2026, 1, 3)
+DAYS = Window(FIRST, LAST + timedelta(days=1))
+LEDGER = (
+    "ledger.leases",
+    "ledger.markers",
+    "ledger.step_records",
+    "ledger.failed_days",
+    "ledger.pauses",
+    "audit.attempts",
+)
+TABLES = ("conversation", "scorecard", "score", "conversation_with_labels")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(engines: Live) -> None:
+    engines.make_data(size=0.02, days=3)
+
+
+@pytest.fixture
+def started(engines: Live) -> Iterator[Started]:
+    address = engines.config.cluster("north").temporal
+    assert address
+    workflows = Started(address)
+    yield workflows
+    workflows.close()
+
+
+def foreseen(config: Config, *customers: str, **how: Any) -> Forecast:
+    assets = select(config, customers=customers, datasets=how.pop("datasets", ("conversations",)))
+    return planned(Wanted(config, assets, FIRST, LAST, **how))
+
+
+def daily(config: Config, customer: str) -> Config:
+    """The same with windows of a day for this customer."""
+    clusters = [
+        c.model_copy(
+            update={
+                "customers": [u.model_copy(update={"window_days": 1}) if u.id == customer else u for u in c.customers]
+            }
+        )
+        for c in config.clusters
+    ]
+    return config.model_copy(update={"clusters": clusters})
+
+
+def everything(engines: Live, ledger: Ledger) -> list[Any]:
+    """Each row of the ledger, its sequence, and each physical row of ClickHouse."""
+    with ledger.transaction() as connection:
+        rows = [connection.execute(f"SELECT t::text FROM {t} AS t ORDER BY 1".encode()).fetchall() for t in LEDGER]
+        rows.append(connection.execute("SELECT last_value FROM ledger.fence").fetchall())
+    for cluster in ("north", "south"):
+        with engines.systems(cluster) as systems:
+            sql = "SELECT count(), sum(cityHash64(*)) FROM {}"
+            rows += [s.query(sql.format(t)) for s in systems.clickhouse.shards for t in TABLES]
+            rows += [s.query("SELECT count() FROM system.mutations") for s in systems.clickhouse.shards]
+    return rows
+
+
+def inspected(systems: Systems, claim: Claim) -> Inspection:
+    seen = inspect.inspect(systems, claim, launched_by="test")
+    systems.ledger.mark_ended(seen.attempt)
+    systems.ledger.release(claim.attempt_id, seen.attempt.fence)
+    return seen
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_launch_does_something_else_than_what_was_shown(engines: Live, dataset: str) -> None:
+    claim = engines.claim("north", "acme", DAYS, dataset=dataset)
+    small = engines.config.limits.model_copy(update={"max_job_rows": 1})
+    with engines.systems("north") as opened:
+        systems = replace(opened, limits=small)
+        seen = inspected(systems, claim)
+        shown = foresee(systems, claim, Before(), marker=seen.attempt.marker)
+    assert shown.reasons == ()
+    assert shown.plan == seen.plan
+    assert len(seen.plan.launches) == 3
+    assert (shown.source, shown.target) == (seen.source, seen.target)
+
+
+def test_the_marker_that_is_shown_lies_below_one_that_was_drawn(engines: Live, ledger: Ledger) -> None:
+    with engines.systems("north") as systems:
+        drawn = inspected(systems, engines.claim("north", "acme", DAYS)).attempt.marker
+    assert engines.config.ledger
+    with ledger_snapshot(engines.config.ledger) as snapshot:
+        assert snapshot
+        assert last_marker(snapshot, engines.claim("north", "acme", DAYS)) == drawn
+    [window] = foreseen(engines.config, "acme").windows
+    assert window.marker
+    assert window.marker > drawn
+
+
+def test_a_plan_takes_a_lease_or_draws_a_marker_or_deletes(engines: Live, ledger: Ledger) -> None:
+    before = everything(engines, ledger)
+    found = foreseen(engines.config, datasets=tuple(engines.config.datasets), manifests=True)
+    assert everything(engines, ledger) == before
+    assert {w.unknown for w in found.windows} == {None}
+    assert sum(w.rows or 0 for w in found.windows) > 0
+
+
+def test_one_refused_window_hides_what_would_be_done_to_the_others(
+    engines: Live, ledger: Ledger, started: Started
+) -> None:
+    config = daily(engines.config, "acme")
+    second, third = (Window(d, d + timedelta(days=1)) for d in DAYS.days[1:])
+    held, attempt = engines.claim("north", "acme", second), str(uuid4())
+    fence = ledger.take(held)
+    foreign = started.start("ReindexConversations", an_input("acme", "default", third, attempt))
+    try:
+        found = polled(lambda: foreseen(config, "acme"), lambda f: bool(f.windows[2].refusals))
+    finally:
+        ledger.release(held.attempt_id, fence)
+    first, at_work, blocked = found.windows
+    assert (first.refusals, len(first.jobs), first.goes) == ((), 1, True)
+    assert held.run_id in "".join(at_work.refusals)
+    assert foreign in "".join(blocked.refusals)
+    [cluster] = found.clusters
+    assert (cluster.windows, cluster.refused, cluster.rows) == (3, 2, first.rows)
+    assert statements(found).count("DELETE FROM") == len(first.deletes)
+
+
+def test_days_that_nobody_may_rebuild_fail_the_whole_plan(engines: Live) -> None:
+    config = engines.config
+    assets = select(config, customers=("acme",), datasets=("conversations",))
+    with_future = planned(Wanted(config, assets, date(2025, 12, 31), date(2100, 1, 2) - timedelta(days=27_000)))
+    assert with_future.windows[0].refusals
+    assert "first_day" in with_future.windows[0].refusals[0]
+    [far] = planned(Wanted(config, assets, date(2100, 1, 1), date(2100, 1, 1))).windows
+    assert "ends after yesterday" in far.refusals[0]
+    with pytest.raises(Refused):
+        planned(Wanted(config, assets, LAST, FIRST))
+
+
+def test_a_cluster_that_is_away_hides_the_others_or_counts_as_nothing(engines: Live) -> None:
+    north, south = engines.config.clusters
+    assert north.clickhouse
+    nobody = north.clickhouse.model_copy(update={"shards": [Shard(replicas=[Replica(host="127.0.0.1", port=9)])]})
+    away = north.model_copy(update={"clickhouse": nobody})
+    found = foreseen(engines.config.model_copy(update={"clusters": [away, south]}))
+    sums = {c.cluster: c for c in found.clusters}
+    assert (sums["north"].rows, sums["north"].seconds, sums["north"].uncompressed_bytes) == (None, None, None)
+    assert sums["south"].rows
+    assert [u.cluster for u in found.unasked] == ["north"]
+    assert all("127.0.0.1:9" in (w.unknown or "") for w in found.windows if w.cluster == "north")
+
+
+def test_rows_and_bytes_are_not_those_of_the_source(engines: Live) -> None:
+    [window] = foreseen(engines.config, "acme").windows
+    with engines.systems("north") as systems:
+        seen = inspected(systems, engines.claim("north", "acme", DAYS))
+    assert window.rows == sum(t.rows for day in seen.source.values() for t in day.values())
+    assert window.rows_now == sum(t.rows for day in seen.target.values() for t in day.values())
+    assert window.compressed_bytes
+    assert window.uncompressed_bytes
+    assert window.uncompressed_bytes > window.rows  # no row is a byte
+
+
+def test_a_manifest_is_not_that_of_the_job_or_tells_a_secret(engines: Live) -> None:
+    found = foreseen(engines.config, "acme", manifests=True)
+    [job], [shown] = found.windows[0].jobs, list(yaml.safe_load_all(manifests(found)))
+    assert (shown["kind"], shown["metadata"]["name"]) == ("Job", job.name)
+    [container] = shown["spec"]["template"]["spec"]["containers"]
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert job.env.items() <= env.items()
+    assert shown["metadata"]["labels"]["backfill-pipeline/attempt"] == found.windows[0].attempt_id
+    passwords = {a.password() for _, a in engines.config.secrets()} - {None, ""}
+    assert passwords
+    assert not [p for p in passwords if p and p in manifests(found) + document(found)]
+
+
+@pytest.mark.parametrize("window_days", [1, 7, 10, 31])
+def test_windows_are_cut_elsewhere_than_dagsters_backfill_cuts_them(engines: Live, window_days: int) -> None:
+    cluster = engines.config.cluster("north")
+    customers = [cluster.customer("acme").model_copy(update={"window_days": window_days})]
+    config = engines.config.model_copy(update={"clusters": [cluster.model_copy(update={"customers": customers})]})
+    assets = select(config, datasets=("conversations",))
+    wanted = Wanted(config, assets, date(2026, 1, 1), date(2026, 1, 31))
+    ours = [(str(w.days[0]), str(w.days[-1])) for _, w in windows_to_run(wanted, config.clusters[0])]
+    requests = dagster_cuts._build_run_requests_for_partition_key_range(
+        [],
+        [],
+        DailyPartitionsDefinition("2026-01-01"),
+        PartitionKeyRange("2026-01-01", "2026-01-31"),
+        window_days,
+        {},
+        None,
+    )  # type: ignore[arg-type]
+    start, end = (f"dagster/asset_partition_range_{n}" for n in ("start", "end"))
+    assert ours == [(r.tags[start], r.tags[end]) for r in requests]
+
+
+def test_the_document_changes_behind_the_back_of_who_reads_it(engines: Live) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    assert DOCUMENT.json_schema(mode="serialization") == schema, "write the new one, and tell whoever reads it"
+    jsonschema.validate(json.loads(document(foreseen(engines.config, "acme", manifests=True))), schema)
