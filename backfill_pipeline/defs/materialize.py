@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 
 from backfill_pipeline.config import Cluster
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.ended_runs import done_tag
 from backfill_pipeline.defs.evaluations import coverage_evaluation, duplicates_evaluation, parity_evaluation
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.verdicts import DaySums, DayVerdict
@@ -40,6 +42,8 @@ def publish(
         wanted = DATASETS[steps[0].attempt.dataset].checks
         for evaluation in (e for e in evaluations if e.check_name in wanted):
             context.log_event(evaluation)  # type: ignore[arg-type]  # works, though its signature does not say so
+    good = [d.day for d in recorded.verification.days if d.verdict.is_good]
+    context.instance.add_run_tags(context.run_id, {tags.DONE: done_tag(good)})  # after their events: see `_done`
     raise dg.Failure(_failure(recorded, steps[3]), allow_retries=False)
 
 

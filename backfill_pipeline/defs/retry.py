@@ -62,7 +62,7 @@ class Looker:
     def look(self, memory: Memory, now: datetime) -> Tick:
         """Gather, fold, write down, choose. Repeated, it finds the same."""
         records, until = ended_since(self.instance, memory.seen_until)
-        outcomes = [o for r in records for o in outcomes_of(self.instance, r, self.keys)]
+        outcomes = [o for r in records for o in outcomes_of(r, self.keys)]
         before, pauses = read_failed_days(self.ledger), read_pauses(self.ledger)
         changed = fold(before, outcomes)
         write_failed_days(self.ledger, changed.values())

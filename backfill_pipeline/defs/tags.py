@@ -11,3 +11,4 @@ JOB_DAYS = "backfill/job_days"  # days of one Job at most; set by whoever launch
 CAUSE = "backfill/cause"
 REMEDY = "backfill/remedy"
 EVIDENCE = "backfill/evidence"
+DONE = "backfill/done"  # days that a failed run has done nevertheless, such as `2026-01-01..2026-01-03 2026-01-05`

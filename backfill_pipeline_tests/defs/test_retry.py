@@ -19,7 +19,7 @@ from dagster._core.test_utils import create_run_for_test
 from backfill_pipeline.config import Limits
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs import tags
-from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
+from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, done_tag
 from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.ops import job_days_asked, tell_cause
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
@@ -73,12 +73,6 @@ class Site:
         elif status is Status.CANCELED:
             self.instance.report_run_canceled(run)
         return str(run.run_id)
-
-    def materialized(self, run_id: str, day: str) -> None:
-        data = dg._core.events.StepMaterializationData(  # type: ignore[attr-defined]
-            dg.AssetMaterialization(self.key(self.acme), partition=day)
-        )
-        self._report(dg.DagsterEventType.ASSET_MATERIALIZATION, run_id, data)
 
     def _report(self, kind: dg.DagsterEventType, run_id: str, data: Any = None) -> None:
         self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "job", event_specific_data=data), run_id)
@@ -135,7 +129,13 @@ def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(
 
 
 @pytest.mark.parametrize(
-    "given", [{RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"}, {RANGE_START: "yesterday"}, {tags.RETRY: "many"}]
+    "given",
+    [
+        {RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"},
+        {RANGE_START: "yesterday"},
+        {tags.RETRY: "many"},
+        {tags.DONE: "all"},
+    ],
 )
 def test_a_run_with_tags_of_anybody_does_not_stop_the_retries_of_all_others(site: Site, given: dict[str, str]) -> None:
     site.ran(Status.FAILURE, of=site.east)
@@ -150,14 +150,7 @@ def test_another_customers_success_does_not_hide_a_failure(site: Site) -> None:
 
 
 def test_days_that_the_failed_run_materialized_are_not_deleted_again(site: Site) -> None:
-    run = create_run_for_test(
-        site.instance,
-        asset_selection=frozenset({site.key(site.acme)}),
-        status=Status.STARTED,
-        tags=range_tags(WINDOW),
-    )
-    site.materialized(run.run_id, "2026-01-02")
-    site.instance.report_run_failed(run)
+    site.ran(Status.FAILURE, **{tags.DONE: done_tag([date(2026, 1, 2)])})
     tick = site.tick()
     assert windows(tick) == ["2026-01-01"]
     assert {str(day) for _, day in tick.days} == {"2026-01-01", "2026-01-03"}
