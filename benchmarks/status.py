@@ -1,5 +1,6 @@
 """Seconds until `backfill status` has printed 260 customers with a month of days each, whole process, imports included."""
 
+import os
 import statistics
 import subprocess
 import sys
@@ -24,10 +25,7 @@ REPEATS = 5
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder) / "stack", parts=PARTS - {"dagster"}) as state:
-        env = state.environment()
-        import os
-
-        os.environ.update(env)
+        os.environ.update(state.environment())
         config = load(state.config_path)
         filled = fill(config, open_ledger(config))
         path = Path(folder) / "config.json"
