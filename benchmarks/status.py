@@ -1,5 +1,7 @@
 """Seconds until `backfill status` has printed 260 customers with a month of days each, whole process, imports included."""
 
+import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -24,25 +26,31 @@ REPEATS = 5
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder) / "stack", parts=PARTS - {"dagster"}) as state:
-        env = state.environment()
-        import os
-
-        os.environ.update(env)
+        os.environ.update(state.environment())
         config = load(state.config_path)
         filled = fill(config, open_ledger(config))
         path = Path(folder) / "config.json"
-        path.write_text(filled.model_dump_json(exclude_none=True))
-        seconds = statistics.median(_seconds(path) for _ in range(REPEATS))
-    print(f"status of {sum(CUSTOMERS)} customers and {DAYS} days, whole process: {seconds:.2f} s")
+        path.write_text(filled.model_dump_json(exclude_unset=True))
+        measured = [_seconds(path) for _ in range(REPEATS)]
+    seconds, own = (statistics.median(m[n] for m in measured) for n in (0, 1))
+    print(
+        f"status of {sum(CUSTOMERS)} customers and {DAYS} days, whole process: {seconds:.2f} s, its own CPU {own:.2f} s"
+    )
 
 
-def _seconds(path: Path) -> float:
+def _seconds(path: Path) -> tuple[float, float]:
+    """By the clock, and of the process's own CPU: a busy machine changes the first."""
     command = [sys.executable, "-m", "backfill_pipeline.cli", "status", "--config", str(path)]
     span = ["--start-time", str(FIRST), "--end-time", str(FIRST + timedelta(days=DAYS - 1))]
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), _children()
     done = subprocess.run([*command, *span], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr  # nobody knows Dagster's address here
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, _children() - used
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def fill(config: Config, ledger: Ledger) -> Config:
