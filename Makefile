@@ -42,7 +42,7 @@ TESTS := backfill_pipeline_tests
 # With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.
 PART_E2E := $(addprefix $(TESTS)/,e2e report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
 PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py,$(wildcard $(TESTS)/steps/test_*.py))
-PART_KUBERNETES := $(TESTS)/kubernetes
+PART_KUBERNETES := $(TESTS)/kubernetes $(wildcard $(TESTS)/clients/test_port_forward*.py)
 # KUBERNETES='not soak and not real_node' where containers can't be run.
 KUBERNETES ?= not soak
 # They hold databases, gigabytes in all: they stay only where a test failed.

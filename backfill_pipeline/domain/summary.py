@@ -227,7 +227,7 @@ def _most_urgent(attention: Attention) -> tuple[int, str, str, str]:
 
 def _of_cluster(pause: Paused) -> Attention:
     trouble = Trouble.STOPPED if pause.is_stopped else Trouble.PAUSED
-    command = f"backfill resume --cluster {pause.cluster}"
+    command = f"backfill resume {pause.cluster}"
     return Attention(trouble, pause.cluster, None, None, (), 0, _paused_because(pause), command=command)
 
 

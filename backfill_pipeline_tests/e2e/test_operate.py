@@ -30,12 +30,12 @@ def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_hol
     pipeline.live.make_data()
     asset = key("north", "acme-east")
     backfill(pipeline, "pause", "north", "--why", "its disk is being changed")
-    assert "Delete their rows" in asked(pipeline, "launch", *DAYS, *WHO).stdout, (
+    assert "Delete their rows" in asked(pipeline, "launch", *DAYS, *WHO, "--again").stdout, (
         "nobody answered, so nothing was launched"
     )
-    first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--yes")
+    first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--again", "--yes")
     assert "2 days of 1 assets on north" in first
-    second = backfill(pipeline, "launch", *DAYS, *WHO, "--yes")
+    second = backfill(pipeline, "launch", *DAYS, *WHO, "--again", "--yes")
     assert "at work: conversations of acme-east on north: backfill" in second
     assert "nothing is left to launch" in second
 

@@ -136,7 +136,7 @@ _FUNCTIONS = (
     "delete.wait_until_healthy",
     "record.verify", "record.find_doubled", "driver.save",
 )  # fmt: skip
-_NO_STATEMENTS = {"ledger.kept", "ledger.transaction", "temporal.close", "launcher.where"}
+_NO_STATEMENTS = {"launcher.resume", "ledger.kept", "ledger.transaction", "temporal.close", "launcher.where"}
 
 
 def _names(systems: Systems) -> Iterator[str]:
