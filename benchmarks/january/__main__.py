@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -21,8 +22,16 @@ from benchmarks.january.site import Patience
 from benchmarks.january.story import SPREAD, story
 
 RESULTS = Path(__file__).parents[1] / "results"
-SHORT = {"clusters": 2, "customers": 6, "days": 11, "tries": 2, "silence": 6, "retry_delay": 2.0, "deadlock": 0.3}
-FULL = {
+SHORT: dict[str, Any] = {
+    "clusters": 2,
+    "customers": 6,
+    "days": 11,
+    "tries": 2,
+    "silence": 6,
+    "retry_delay": 2.0,
+    "deadlock": 0.3,
+}
+FULL: dict[str, Any] = {
     "clusters": 8,
     "customers": 260,
     "days": 31,

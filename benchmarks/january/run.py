@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from backfill_pipeline.config import Config, load
+from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.stack.state import StackState
 from backfill_pipeline.stack.supervisor import Stack
 from benchmarks.january import measure
@@ -49,6 +50,7 @@ class January:
 class Observed:
     """What was seen while it ran."""
 
+    begun: float = field(default_factory=time.monotonic)
     seconds: dict[str, float] = field(default_factory=dict)
     gigabytes: float = 0.0
     rows: int = 0
@@ -66,7 +68,7 @@ def carried_out(january: January, folder: Path, say: Say) -> tuple[Outcome, str]
     """The outcome, and as a page what an operator sees of the first run that each fault ended."""
     config_path = write_configuration(january.story, january.patience, january.max_runs, folder)
     observed = Observed()
-    with observed.timed("all"), _started(folder, config_path, observed, say) as state:
+    with _started(folder, config_path, observed, say) as state:
         os.environ.update(state.environment())
         config = load(state.config_path)
         with observed.timed("data"):
@@ -97,7 +99,9 @@ def _rebuilt(
     """All backfills with all faults, until every day is done or nobody but a person can go on."""
     watch = Watch(january.story, config, instance, say)
     kills = _kills(january, state.folder, say)
-    with observed.timed("backfills"), rivals(config, january.story.struck, january.story.window) as at_work:
+    silence = january.patience.silence or HEARTBEAT_TIMEOUT_SECONDS
+    struck = rivals(config, january.story.struck, january.story.window, silence)
+    with observed.timed("backfills"), struck as at_work:
         launch(january.story, state)
         is_done = watch.until_over(january.deadline, _looks(state, observed, kills))
     if not is_done:
@@ -154,7 +158,9 @@ def _outcome(
         command=january.name,
         machine=f"{os.cpu_count()} cores",
         clusters=_clusters(config, story, records, proof),
-        seconds={name: round(seconds, 1) for name, seconds in observed.seconds.items()},
+        seconds={
+            name: round(s, 1) for name, s in (*observed.seconds.items(), ("all", time.monotonic() - observed.begun))
+        },
         source_rows=observed.rows,
         jobs=measure.jobs(watch.config.clusters[0].launcher.jobs),
         failed_runs=sum(r.dagster_run.status is dg.DagsterRunStatus.FAILURE for r in records),
