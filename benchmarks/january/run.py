@@ -68,7 +68,8 @@ def carried_out(january: January, folder: Path, say: Say) -> tuple[Outcome, str]
     """The outcome, and as a page what an operator sees of the first run that each fault ended."""
     config_path = write_configuration(january.story, january.patience, january.max_runs, folder)
     observed = Observed()
-    with _started(folder, config_path, observed, say) as state:
+    with Stack(folder, config=config_path, progress=say) as state:
+        observed.seconds["start"] = time.monotonic() - observed.begun
         os.environ.update(state.environment())
         config = load(state.config_path)
         with observed.timed("data"):
@@ -80,17 +81,6 @@ def carried_out(january: January, folder: Path, say: Say) -> tuple[Outcome, str]
                 proof = proved(config, january.story)
             outcome = _outcome(january, config, instance, observed, found, proof)
             return outcome, _pages(instance, january.story)
-
-
-@contextmanager
-def _started(folder: Path, config_path: Path, observed: Observed, say: Say) -> Iterator[StackState]:
-    with observed.timed("start"):
-        stack = Stack(folder, config=config_path, progress=say)
-        state = stack.start()
-    try:
-        yield state
-    finally:
-        stack.stop()
 
 
 def _rebuilt(
