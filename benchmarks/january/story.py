@@ -61,7 +61,7 @@ class Struck:
 
 @dataclass(frozen=True)
 class Story:
-    """customers: cluster -> ids, the large ones first, as theirs is the longest way."""
+    """customers: cluster -> ids."""
 
     customers: Mapping[str, Sequence[str]]
     days: int
