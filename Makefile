@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # the environment is named as `source activate` would name it.
 DG = VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
 
-.PHONY: help setup setup-kubernetes demo test test-e2e test-faults test-others test-kubernetes soak check stack stop clean screenshots bench
+.PHONY: help setup setup-kubernetes demo test test-e2e test-faults test-others test-kubernetes soak check stack stop clean screenshots bench january
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -64,7 +64,7 @@ test-others:
 test-kubernetes: setup-kubernetes ## Jobs on a real API server, on a stand-in for a node and on a real one (root on Debian)
 	folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "$(KUBERNETES)" --durations=10 --basetemp=$$folder/part $(PART_KUBERNETES) $(CLEAN)
 
-soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
+soak: setup ## 1,000 windows whose runs are killed by chance, 200 random pasts, a short January (hours; SOAK_WINDOWS=50 SOAK_HISTORIES=20)
 	$(BIN)/python -m pytest -q -s -m soak $(TESTS)
 
 check: setup ## Lint, types, import rule, definitions
@@ -77,6 +77,10 @@ check: setup ## Lint, types, import rule, definitions
 
 bench: setup ## Speed of the transfer against two other ways, in one run
 	$(BIN)/python benchmarks/transfer.py
+
+# JANUARY='--short --kills' for the form of some minutes, with kills.
+january: setup ## 260 customers on 8 clusters, 31 days, with stalls and deadlocks, proved in the end (JANUARY=--short)
+	$(BIN)/python -m benchmarks.january $(JANUARY)
 
 screenshots: setup ## The README's pictures, from headless Chromium (a Debian package, installed if it is not there)
 	[ -x /usr/bin/chromium ] || { apt-get update -q && apt-get install -q -y chromium; }

@@ -21,6 +21,9 @@ ENV_ATTEMPT_ID = "REINDEX_ATTEMPT_ID"
 ENV_PROCESS_BATCH_SIZE = "REINDEX_PROCESS_SCORECARDS_BATCH_SIZE"
 ENV_PROCESS_MAX_ATTEMPTS = "REINDEX_PROCESS_SCORECARDS_MAX_ATTEMPTS"
 ENV_PROCESS_HEARTBEAT_TIMEOUT = "REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT"
+# Ours, after the pattern of these two: a customer whose slices are slow is given longer, a cluster that is watched fails sooner.
+ENV_CONVERSATIONS_MAX_ATTEMPTS = "REINDEX_CONVERSATIONS_MAX_ATTEMPTS"
+ENV_CONVERSATIONS_HEARTBEAT_TIMEOUT = "REINDEX_CONVERSATIONS_HEARTBEAT_TIMEOUT"
 ENV_LABEL_ENABLED = "ENABLE_LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE"
 ENV_LABEL_START = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_START_AT_RANGE_START"
 ENV_LABEL_END = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANGE_END"
@@ -91,7 +94,7 @@ def labelled_from_line(line: str) -> Labelled | None:
 class ReindexInput:
     """Input of the reindex workflows. Times are RFC 3339; the range is `[start_time, end_time)`.
 
-    The last four are payload of process scorecards; None: the workflow's own.
+    Of the last four the tries and the heartbeat are every workflow's, the others process scorecards'; None: the workflow's own.
     """
 
     customer_id: str

@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Execution, execution_from_line
+from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.worker.tasks import batch_reindex_conversations as task
 from backfill_pipeline_tests.worker import cluster, servers
@@ -152,6 +153,25 @@ def test_a_payload_of_process_scorecards_is_not_lost_on_its_way_to_the_workflow(
     assert not given.clean_up_before_write
 
 
+def test_a_customer_with_slow_slices_is_not_taken_for_dead_before_the_time_that_its_job_gives(
+    config: Path, temporal: TemporalAddress
+) -> None:
+    env = {
+        "REINDEX_MODE": "conversation",
+        "REINDEX_CONVERSATIONS_MAX_ATTEMPTS": "3",
+        "REINDEX_CONVERSATIONS_HEARTBEAT_TIMEOUT": "5m",
+    }
+    done = cluster.run_task(config, **WINDOW, **env, RUN_ONLY_FOR_CUSTOMER_IDS="acme")
+    (execution,) = executions(done.stdout)
+    given = asyncio.run(input_of(temporal, execution))
+    assert (given.max_attempts, given.heartbeat_seconds) == (3, 300)
+
+
+def test_a_job_that_gives_no_patience_leaves_it_to_the_workflow() -> None:
+    given = task.order_from(WINDOW, NOW).input(DATASETS["conversations"], "acme", "default")
+    assert (given.max_attempts, given.heartbeat_timeout_seconds) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("env", "named"),
     [
@@ -185,6 +205,8 @@ def test_nothing_is_started_on_bad_input_and_it_is_named(config: Path, env: dict
         ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "99999999999h"),
         ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "1ns"),  # rounded to nothing, which meant the default
         ("REINDEX_PROCESS_SCORECARDS_HEARTBEAT_TIMEOUT", "٣h"),
+        ("REINDEX_CONVERSATIONS_MAX_ATTEMPTS", "0"),  # Temporal's word for without an end
+        ("REINDEX_CONVERSATIONS_HEARTBEAT_TIMEOUT", "30"),
         ("REINDEX_END_TIME", "0001-01-01T00:00:00Z"),
     ],
 )

@@ -1,7 +1,7 @@
 """Fills both sides with a made-up past: PostgreSQL as it is, ClickHouse with the planted defects."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -34,7 +34,7 @@ from backfill_pipeline.stack.demo_data.scorecards import template_revisions
 from backfill_pipeline.stack.demo_data.source_day import SourceDay, source_day
 
 DAILY_CONVERSATIONS = 150  # of an ordinary customer at size 1
-TIMES_AS_LARGE = {"hooli": 20}
+TIMES_AS_LARGE: Mapping[str, float] = {"hooli": 20}
 FIRST_DAY = date(2026, 1, 1)
 _CLEAN_SHARE = 0.3
 Key = TypeVar("Key")
@@ -56,6 +56,7 @@ def generate(
     odd_rows: bool = False,
     plant: bool = True,
     reset: bool = True,
+    times_as_large: Mapping[str, float] = TIMES_AS_LARGE,
 ) -> Planted:
     """Fill the PostgreSQL and ClickHouse of every cluster; the same arguments give the same rows.
 
@@ -65,6 +66,7 @@ def generate(
         folder: gets `planted.json`.
         odd_rows: also a few rows that fit no dataset, so that UNCOVERED shows.
         plant: False leaves every day without a defect: ClickHouse is then a right copy.
+        times_as_large: customers whose days are not of the usual size, and how many times that.
         reset: empty both sides first; without it, rows that are there refuse the call.
 
     Raises:
@@ -74,7 +76,7 @@ def generate(
     refuse_other_machines(config)
     window = Window(first_day, first_day + ONE_DAY * days)
     _empty_all(config, reset=reset)
-    story = _Story(seed, size, window, odd_rows, plant)
+    story = _Story(seed, size, window, odd_rows, plant, times_as_large)
     notify = _counted(progress, sum(len(cu.profiles) for cl in config.clusters for cu in cl.customers) * days)
     for cluster in config.clusters:
         _fill(cluster, story, notify)
@@ -83,9 +85,9 @@ def generate(
     return planted
 
 
-def volume(customer: str, *, profiles: int, size: float) -> int:
+def volume(customer: str, *, profiles: int, size: float, times_as_large: Mapping[str, float] = TIMES_AS_LARGE) -> int:
     """Chats of one of the customer's profiles on a day."""
-    return round(DAILY_CONVERSATIONS * TIMES_AS_LARGE.get(customer, 1) * size / profiles)
+    return round(DAILY_CONVERSATIONS * times_as_large.get(customer, 1) * size / profiles)
 
 
 def _empty_all(config: Config, *, reset: bool) -> None:
@@ -133,6 +135,7 @@ class _Story:
     window: Window
     odd_rows: bool
     plant: bool
+    times_as_large: Mapping[str, float] = field(default_factory=lambda: TIMES_AS_LARGE)
     defects: list[Defect] = field(default_factory=list)
     clean: list[CleanDay] = field(default_factory=list)
     uncovered: list[Uncovered] = field(default_factory=list)
@@ -197,7 +200,8 @@ def _next(dirty: list[date], day: date) -> date | None:
 def _fill_day(place: Place, profiles: int, dirty: list[date], story: _Story, writer: "_Writer") -> None:
     """dirty: the customer's days that get defects."""
     rng, other_day = story.rng_of(place), _next(dirty, place.day)
-    source = source_day(rng, place, volume(place.customer, profiles=profiles, size=story.size))
+    chats = volume(place.customer, profiles=profiles, size=story.size, times_as_large=story.times_as_large)
+    source = source_day(rng, place, chats)
     copy = copy_of(source)
     choice = defects.choose(rng, source, copy, is_clean=place.day not in dirty, other_day=other_day is not None)
     story.defects += defects.records(source, copy, choice, other_day)

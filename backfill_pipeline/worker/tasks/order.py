@@ -29,6 +29,14 @@ class Process:
 
 
 @dataclass(frozen=True)
+class Conversations:
+    """How conversations are reindexed: tries, and how long a try may be silent; None: the workflow's own."""
+
+    max_attempts: int | None = None
+    heartbeat_timeout: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Order:
     """What the environment asks for."""
 
@@ -39,12 +47,18 @@ class Order:
     marker: str | None
     attempt_id: str | None
     process: Process
+    conversations: Conversations = Conversations()
 
     def input(self, dataset: Dataset, customer: str, profile: str) -> ReindexInput:
         """The input of an execution's workflow."""
         given = (customer, profile, rfc3339(self.start), rfc3339(self.end), self.marker, self.attempt_id)
         if dataset is not PROCESS_SCORECARDS:
-            return ReindexInput(*given)
+            silent = self.conversations.heartbeat_timeout
+            return ReindexInput(
+                *given,
+                max_attempts=self.conversations.max_attempts,
+                heartbeat_timeout_seconds=silent.total_seconds() if silent else None,
+            )
         process = self.process
         return ReindexInput(*given, process.batch_size, process.max_attempts, process.heartbeat_timeout.total_seconds())
 
@@ -68,6 +82,14 @@ def order_from(env: Mapping[str, str], now: datetime) -> Order:
         marker=rfc3339(marker) if marker else None,
         attempt_id=env.get(contracts.ENV_ATTEMPT_ID) or None,
         process=_process(env),
+        conversations=_of_conversations(env),
+    )
+
+
+def _of_conversations(env: Mapping[str, str]) -> Conversations:
+    return Conversations(
+        read(env, contracts.ENV_CONVERSATIONS_MAX_ATTEMPTS, positive),
+        read(env, contracts.ENV_CONVERSATIONS_HEARTBEAT_TIMEOUT, parse_duration),
     )
 
 

@@ -6,11 +6,13 @@ Memory holds `slices_in_flight` slices and nothing that grows with the range.
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
 
 from backfill_pipeline.config import Limits
 from backfill_pipeline.domain.errors import Kind, PipelineError
@@ -29,6 +31,7 @@ OVERLAP = timedelta(minutes=15)  # longest transaction allowed: `updated_at` is 
 _READ_TRIES = 4
 _FIRST_PAUSE = 0.5
 _TICK = 0.2  # seconds between looks at whether the transfer is to stop
+END_SECONDS = 10.0  # for a cancelled read to end; a backend that is frozen never answers, not even a cancel
 
 T = TypeVar("T")
 
@@ -47,6 +50,26 @@ class Watch(Protocol):
         """Everything before the cursor is durable."""
 
     def must_stop(self) -> bool: ...
+
+
+class InFlight:
+    """How many threads are within the block now."""
+
+    def __init__(self) -> None:
+        self._changed, self._count = threading.Condition(), 0
+
+    def wait_for_none(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
 
 
 class Transfer:
@@ -78,6 +101,8 @@ class Transfer:
         self._pool = ThreadPoolExecutor(limits.slices_in_flight, thread_name_prefix="slice")
         self._planner = ThreadPoolExecutor(2, thread_name_prefix="plan")  # plans, and the count of all beside them
         self._loader = Loader(self._pause, self._check)
+        self._inserts = InFlight()
+        self._begun: set[Future[Any]] = set()
         self._counting: Future[int] | None = None
 
     def run(self, cursor: Cursor | None = None) -> Cursor:
@@ -85,7 +110,7 @@ class Transfer:
         try:
             first = cursor or Cursor(self._postgres.now() - OVERLAP, None, self._request.start)
             if first.total is None:  # beside the loading: of a large range it takes longer than Temporal waits for news
-                self._counting = self._planner.submit(self._source.total)
+                self._counting = self._submitted(self._planner, self._source.total)
             loaded = self._all_days(self._at(first))
             if self._counting:
                 self._awaited(self._counting)
@@ -94,12 +119,24 @@ class Transfer:
             self._end()
 
     def _end(self) -> None:
-        """Ends reads under way; inserts under way go on to their end, as nobody could tell how far they came."""
+        """Ends reads under way; inserts under way go on to their end, as nobody could tell how far they came.
+
+        A read that does not end is left to itself: nothing is inserted after it, and four tries that waited for such reads
+        took all of the worker's places.
+        """
         self._stop.set()
         self._source.cancel()
-        self._planner.shutdown(cancel_futures=True)
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._planner, self._pool):
+            pool.shutdown(wait=False, cancel_futures=True)
+        wait(set(self._begun), END_SECONDS)
+        self._inserts.wait_for_none()
         self._source.close()
+
+    def _submitted(self, pool: ThreadPoolExecutor, call: Callable[..., T], *given: Any) -> "Future[T]":
+        future = pool.submit(call, *given)
+        self._begun.add(future)
+        future.add_done_callback(self._begun.discard)
+        return future
 
     def _all_days(self, cursor: Cursor) -> Cursor:
         days = [day for day in self._request.days() if day[1] > cursor.start]
@@ -136,7 +173,7 @@ class Transfer:
     def _parts(self, whole: Slice) -> Iterator[Slice]:
         rest: Slice | None = whole
         while rest:
-            part = self._awaited(self._planner.submit(self._source.first, rest, self._pace.size))
+            part = self._awaited(self._submitted(self._planner, self._source.first, rest, self._pace.size))
             if part.size:
                 yield part
             rest = rest.rest(part)
@@ -144,7 +181,7 @@ class Transfer:
     def _fill(self, coming: Iterator[Slice], running: deque[tuple[Slice, Future[int]]]) -> bool:
         """Hands out slices up to twice the number that run at once; whether any is left to wait for."""
         while len(running) < 2 * self._limits.slices_in_flight and (part := next(coming, None)):
-            running.append((part, self._pool.submit(self._transfer, part)))
+            running.append((part, self._submitted(self._pool, self._transfer, part)))
         return bool(running)
 
     def _awaited(self, future: "Future[T]") -> T:
@@ -190,14 +227,18 @@ class Transfer:
         self._check()
         begun = time.monotonic()
         tables = self._source.read(part, tuple(t.table for t in self._targets))
+        with self._inserts:
+            self._load(tables)
+        self._pace.took(part.size, time.monotonic() - begun)
+        return int(next(iter(tables.values())).num_rows)
+
+    def _load(self, tables: Mapping[str, pa.Table]) -> None:
         for target in self._targets:
             schema = self._schemas[target.table]
             rows = fitted(tables[target.table], target, schema, self._request, self._version)
             for shard, rows_of_shard in self._routers[target.table].split(rows):
                 self._loader.load(shard, target.table, rows_of_shard)
                 self._moved.set()
-        self._pace.took(part.size, time.monotonic() - begun)
-        return int(next(iter(tables.values())).num_rows)
 
     def _check(self) -> None:
         if self._stop.is_set():
