@@ -4,6 +4,8 @@ import threading
 import time
 from dataclasses import replace
 
+import pytest
+
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.windows import Window
@@ -18,9 +20,14 @@ SLEEPS = "import time\nfor n in range(40): print('at work', n, flush=True); time
 
 
 def test_an_api_that_is_away_for_half_a_minute_is_no_failure_of_a_window(
-    engines: Live, alone: Namespace, jobs: KubernetesJobs, control_plane: TestCluster
+    engines: Live,
+    alone: Namespace,
+    jobs: KubernetesJobs,
+    control_plane: TestCluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A Job that does the work itself: nothing but Kubernetes is asked how it goes."""
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.jobs.CALL_SECONDS", (1, 5))
     engines.make_data(days=1)
     alone.cronjob(DATASETS["labels"].cronjob, "python", "-c", SLEEPS)
     claim = engines.claim("north", "acme", Window(FIRST_DAY, WHOLE.days[1]), dataset="labels")
