@@ -58,7 +58,7 @@ def _stop(eyes: "psycopg.Connection[Any]", stopped: set[int]) -> set[int]:
 def test_a_try_whose_backend_is_frozen_does_not_keep_its_place_in_the_worker(
     source: PostgresAddress, target: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Four such tries were all that a worker takes at once: no other customer's transfer was begun until they ended.
+    # A worker takes four tries at once: as many that wait for such reads leave no place to other customers.
     monkeypatch.setattr(engine, "END_SECONDS", 0.5)
     people.fill(source, count=50)
     watch, ended = Asked(), threading.Event()

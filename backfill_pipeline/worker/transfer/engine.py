@@ -121,8 +121,8 @@ class Transfer:
     def _end(self) -> None:
         """Ends reads under way; inserts under way go on to their end, as nobody could tell how far they came.
 
-        A read that does not end is left to itself: nothing is inserted after it, and four tries that waited for such reads
-        took all of the worker's places.
+        A read that does not end is left to itself: nothing is inserted after it, and a try that waits for it keeps one of
+        the worker's few places.
         """
         self._stop.set()
         self._source.cancel()
