@@ -88,9 +88,10 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
 
 
 def _may_go_on(systems: Systems, last: PartEnd, part: Attempt) -> bool:
-    """A part that failed for its size or by chance says nothing about the next one's days."""
+    """A part that failed by chance says nothing about the next one's days; one that was too large says it of its like."""
     why = diagnose(last.problems) if last.problems else None
-    if why and why.remedy in (Remedy.WAIT, Remedy.BY_HAND):
+    too_large = why is not None and why.remedy is Remedy.SMALLER and len(last.window.days) > 1
+    if why and (too_large or why.remedy in (Remedy.WAIT, Remedy.BY_HAND)):
         systems.log(f"{part.window} and later days are not started: {why}")
         return False
     return True

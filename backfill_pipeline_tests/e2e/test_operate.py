@@ -23,7 +23,7 @@ def backfill(ui: Ui, *arguments: str) -> str:
 
 def asked(ui: Ui, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "backfill_pipeline.cli", *arguments, "--folder", str(ui.live.state.folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
 
 
 def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_holds_it(pipeline: Ui) -> None:

@@ -75,6 +75,17 @@ def test_after_what_only_a_person_can_mend_no_further_job_is_started(small: Smal
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
+def test_after_a_part_that_was_too_large_no_other_of_its_size_is_tried(small: Small, tmp_path: Path) -> None:
+    """With ten tries each, a month in Jobs of ten days would fail three times before it is made smaller."""
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        script = "echo deadlock detected; exit 3"
+        followed, recorded = run(jobs_that(systems, tmp_path, script), small.claim(), job_days=2)
+    assert len(followed.parts) == 1
+    assert verdicts(recorded) == ["DIFFERENT"] * 3
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
 def test_the_next_months_jobs_are_not_as_large_as_what_failed(small: Small, tmp_path: Path) -> None:
     small.damaged()
     with small.live.systems(CLUSTER) as systems:
