@@ -131,6 +131,8 @@ def _clickhouse(code: int) -> str:
 
 
 def around(text: str, at: int) -> str:
-    """Some words before and after a place, on one line."""
-    start = max(0, at - EVIDENCE_LENGTH // 2)
+    """Some words before and after a place, on one line, from the beginning of a sentence where there is one near."""
+    first = max(0, at - EVIDENCE_LENGTH // 2)
+    sentence = text.rfind(". ", first, at) + 2
+    start = first if first == 0 else sentence if sentence > 1 else text.find(" ", first) + 1
     return " ".join(text[start : start + EVIDENCE_LENGTH].split())

@@ -149,6 +149,8 @@ def test_the_cause_is_told_and_not_what_followed_from_it() -> None:
 def test_the_evidence_shows_what_gave_the_cause_away_however_long_the_text() -> None:
     found = diagnose([f"{'x ' * 5000}\ndeadlock   detected (SQLSTATE 40P01)\n{'y ' * 5000}"])
     assert "SQLSTATE 40P01" in found.evidence
+    quoted = diagnose(["It failed so that another could go on. " * 9 + "Why: ERROR: deadlock detected DETAIL: x waits"])
+    assert quoted.evidence.startswith("Why: ERROR: deadlock detected")
     assert len(found.evidence) <= 300
     assert str(found).startswith("deadlock: again, smaller. ")
 
