@@ -7,8 +7,18 @@ import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
 from backfill_pipeline.cli.look import shown_plan
-from backfill_pipeline.cli.options import First, JobDays, Last, Why, Yes, confirm, window_of
-from backfill_pipeline.cli.selection import Clusters, Customers, Datasets
+from backfill_pipeline.cli.options import (
+    Clusters,
+    Customers,
+    Datasets,
+    First,
+    JobDays,
+    Last,
+    Why,
+    Yes,
+    confirm,
+    window_of,
+)
 
 if TYPE_CHECKING:
     from backfill_pipeline.clients.dagster import DagsterClient

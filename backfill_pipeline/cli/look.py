@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.selection import AsJson, Clusters, Customers, Datasets, day_of
+from backfill_pipeline.cli.options import AsJson, Clusters, Customers, Datasets, day_of
 
 if TYPE_CHECKING:
     from backfill_pipeline.config import Config

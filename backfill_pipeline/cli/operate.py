@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.options import Cluster, Days, JobDays, Yes, ask_again, confirm
-from backfill_pipeline.cli.selection import Clusters, Customers, Datasets
+from backfill_pipeline.cli.options import Cluster, Clusters, Customers, Datasets, Days, JobDays, Yes, ask_again, confirm
 
 
 @app.command(

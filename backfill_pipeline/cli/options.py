@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
 
+Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; may be repeated.")]
+Customers = Annotated[
+    list[str] | None, typer.Option("--customer", help="Only this customer, or a glob such as 'acme*'; may be repeated.")
+]
+Datasets = Annotated[list[str] | None, typer.Option("--dataset", help="Only this dataset; may be repeated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 First = Annotated[str, typer.Option("--start-time", help="First day, such as 2026-01-01 (UTC).")]
 Last = Annotated[str, typer.Option("--end-time", help="Last day; it belongs to the range.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -20,6 +26,17 @@ JobDays = Annotated[
 ]
 Cluster = Annotated[str, typer.Argument(help="The cluster's name.")]
 Days = Annotated[list[str] | None, typer.Argument(help="Days such as 2026-01-05; none: all that failed.")]
+
+
+def day_of(text: str | None) -> date | None:
+    """A day as people write it; None where none is given.
+
+    Raises:
+        Refused: it is none.
+    """
+    from backfill_pipeline.domain.windows import parse_day
+
+    return parse_day(text) if text is not None else None
 
 
 def window_of(first: str, last: str) -> "Window":

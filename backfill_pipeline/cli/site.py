@@ -45,7 +45,6 @@ def dagster_client(site: Site) -> "DagsterClient":
 
     Raises:
         Refused: nobody said where it is, or that is no address.
-        PipelineError: UNREACHABLE, it does not answer.
     """
     from backfill_pipeline.clients.dagster import DagsterClient
 
@@ -54,8 +53,7 @@ def dagster_client(site: Site) -> "DagsterClient":
         raise Refused(
             "Not an address", where=repr(site.dagster), why="expected http://host:port", next_step="correct it"
         )
-    port = address.port or (443 if address.scheme == "https" else 80)
-    return DagsterClient(address.hostname, port, secure=address.scheme == "https")
+    return DagsterClient(address.geturl())
 
 
 def _dagster_of(site: Site) -> str:

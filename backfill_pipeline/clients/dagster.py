@@ -1,70 +1,24 @@
-"""Dagster's instance and GraphQL: what must be mended before its daemon starts, and backfills launched as the UI does."""
+"""Dagster's GraphQL, as its own pages ask it: backfills, runs, pools.
 
+By the standard library: Dagster's own client costs a second of imports, which everybody who types a command would wait for.
+"""
+
+import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
-
-import dagster as dg
-import psutil
-from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
+from urllib.request import Request, urlopen
 
 from backfill_pipeline.clients import dagster_queries as queries
-from backfill_pipeline.config import Config
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.domain.naming import cluster_pool, customer_pool
 from backfill_pipeline.domain.windows import Window
 
-UNFINISHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
-UNFINISHED_STATUSES = ["QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING"]
+WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
+WORKS = ("STARTING", "STARTED", "CANCELING")
+CALL_SECONDS = 60.0
 _PAGE = 1000
-
-
-def prepare_instance(config: Config, paused: Collection[str] = ()) -> None:
-    """Before the daemon starts: fail runs whose process is gone, and set every pool's limit.
-
-    Args:
-        paused: clusters on which nothing may start.
-
-    Without the first they stay STARTED for ever and keep their pools (dagster-facts, 12); without the second a changed limit
-    never reaches an existing pool.
-    """
-    with dg.DagsterInstance.get() as instance:
-        fail_dead_runs(instance)
-        set_pool_limits(instance, config, paused)
-
-
-def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report every unfinished run whose process is gone as failed; returns their ids."""
-    dead = [
-        r.dagster_run
-        for r in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)), limit=_PAGE)
-        if not process_is_alive(instance, r.dagster_run)
-    ]
-    for run in dead:
-        instance.report_run_failed(run, "its process was gone when the stack started: rerun the failed days")
-    return [r.run_id for r in dead]
-
-
-def process_is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the process of this machine that said it works on the run is still the same one."""
-    for event in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        pid = event.dagster_event.engine_event_data.metadata.get("pid") if event.dagster_event else None
-        if pid and psutil.pid_exists(int(str(pid.value))):
-            return bool(psutil.Process(int(str(pid.value))).create_time() <= event.timestamp)
-    return False
-
-
-def set_pool_limits(instance: dg.DagsterInstance, config: Config, paused: Collection[str] = ()) -> None:
-    for pool, limit in pools(config, paused):
-        instance.event_log_storage.set_concurrency_slots(pool, limit)
-
-
-def pools(config: Config, paused: Collection[str] = ()) -> Sequence[tuple[str, int]]:
-    """Every pool with its limit: runs at once per cluster, and one per customer over all its datasets."""
-    clusters = [(cluster_pool(c.name), 0 if c.name in paused else c.max_runs) for c in config.clusters]
-    customers = [(customer_pool(c.name, u.id), 1) for c in config.clusters for u in c.customers]
-    return [*clusters, *customers]
 
 
 @dataclass(frozen=True)
@@ -90,6 +44,10 @@ class RunState:
     keys: frozenset[tuple[str, ...]]
     tags: Mapping[str, str]
     started: float | None
+
+    @property
+    def waits(self) -> bool:
+        return self.status in WAITS
 
 
 @dataclass(frozen=True)
@@ -118,12 +76,9 @@ def _range(window: Window) -> dict[str, str]:
 class DagsterClient:
     """GraphQL of a running webserver, as its own pages use it."""
 
-    def __init__(self, host: str, port: int, *, secure: bool = False) -> None:
-        self._where = f"Dagster http{'s' if secure else ''}://{host}:{port}"
-        try:
-            self._client = DagsterGraphQLClient(host, port_number=port, timeout=60, use_https=secure)
-        except (DagsterGraphQLClientError, OSError) as error:
-            raise self._away(error) from error
+    def __init__(self, url: str, *, seconds: float = CALL_SECONDS) -> None:
+        """Nothing is asked before the first call. seconds: for each answer."""
+        self._url, self._seconds, self._where = url.rstrip("/"), seconds, f"Dagster {url}"
 
     def launch_backfill(
         self, keys: Iterable[Sequence[str]], window: Window, *, title: str, tags: Mapping[str, str] | None = None
@@ -167,7 +122,7 @@ class DagsterClient:
         found: list[RunState] = []
         while True:
             cursor = found[-1].run_id if found else None
-            asked = {"statuses": UNFINISHED_STATUSES, "cursor": cursor, "limit": _PAGE}
+            asked = {"statuses": [*WAITS, *WORKS], "cursor": cursor, "limit": _PAGE}
             page = self._results(queries.RUNS, "runsOrError", asked)
             found += [_run_state(r) for r in page]
             if len(page) < _PAGE:
@@ -248,17 +203,20 @@ class DagsterClient:
         return str(answer["backfillId"])
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": dict(variables)}).encode()
+        request = Request(f"{self._url}/graphql", body, {"Content-Type": "application/json"})
         try:
-            return dict(self._client._execute(query, dict(variables)))  # the public calls know no backfills
-        except (DagsterGraphQLClientError, OSError) as error:
+            with urlopen(request, timeout=self._seconds) as answer:
+                return dict(json.load(answer)["data"])
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
             raise self._away(error) from error
 
     def _away(self, error: Exception) -> PipelineError:
         return PipelineError(
             "Dagster's webserver does not answer",
             where=self._where,
-            why=" ".join(str(error).split())[:300],
-            next_step="start it (`make stack`), then try again",
+            why=" ".join(str(error).split())[:300] or type(error).__name__,
+            next_step="check that it runs there and that the address is right",
             kind=Kind.UNREACHABLE,
         )
 

@@ -1,19 +1,19 @@
 """How all clusters are doing: ledger, Dagster and every Temporal asked at once, then judged by `domain.summary`. Reads only."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
-from backfill_pipeline.clients.dagster_queue import unfinished_runs
+from backfill_pipeline.clients.dagster import DagsterClient
 from backfill_pipeline.clients.port_forward.forwarded import forwarded
 from backfill_pipeline.clients.temporal import Temporal
 from backfill_pipeline.config import Cluster, Config, PostgresAddress, required
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.retries import Of
-from backfill_pipeline.domain.status import Chosen, OpenExecution, Signals, Status, Unasked
+from backfill_pipeline.domain.status import Chosen, DagsterRun, OpenExecution, Signals, Status, Unasked
 from backfill_pipeline.domain.summary import summed
 from backfill_pipeline.domain.windows import Window, from_inclusive_days
 from backfill_pipeline.operations.asking import asked
@@ -115,11 +115,24 @@ def _no_days(wanted: Asked, today: date) -> Refused:
 def _questions(wanted: Asked, chosen: Sequence[Chosen]) -> dict[Question, Callable[[], Any]]:
     questions: dict[Question, Callable[[], Any]] = {("ledger", ""): partial(_ledger_view, wanted.config, chosen)}
     if wanted.dagster:
-        questions["Dagster", ""] = partial(unfinished_runs, wanted.dagster, seconds=CALL_SECONDS)
+        questions["Dagster", ""] = partial(_unfinished_runs, wanted.dagster)
     types = sorted({w.type for of in wanted.assets if (w := DATASETS[of.dataset].workflow)})
     for each in chosen if types else ():
         questions["Temporal", each.cluster] = partial(open_executions, wanted.config.cluster(each.cluster), types)
     return questions
+
+
+def _unfinished_runs(url: str) -> tuple[DagsterRun, ...]:
+    """Runs that wait or work, and of which datasets' assets they are."""
+    runs = DagsterClient(url, seconds=CALL_SECONDS).unfinished_runs()
+    return tuple(DagsterRun(r.run_id, r.waits, tuple(_assets(r.keys))) for r in runs)
+
+
+def _assets(keys: Iterable[tuple[str, ...]]) -> Iterator[Of]:
+    """A gate is none."""
+    for key in keys:
+        if len(key) == 3 and key[0] in DATASETS:
+            yield Of(key[1], key[2], key[0])
 
 
 def _ledger_view(config: Config, chosen: Sequence[Chosen]) -> Any:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -148,9 +147,8 @@ def _all_systems(config: Config) -> Iterator[Systems]:
 
 def _backfilled(config: Config, demo: Demo, state: StackState, console: Console, rows: int) -> tuple[str, float]:
     """Launch one backfill over all customers as the UI does, and show how many rows were written since."""
-    address = urlsplit(state.dagster_url or "")
     say = _every(10, console)
-    client, since, started = DagsterClient(address.hostname or "", address.port or 0), _now(), time.monotonic()
+    client, since, started = DagsterClient(state.dagster_url or ""), _now(), time.monotonic()
     backfill_id = client.launch_backfill(_keys(config), demo.window, title="demo", tags={"launched_by": "demo"})
     with _progress(console) as progress:
         task = progress.add_task("waiting for Dagster's daemon", total=rows)

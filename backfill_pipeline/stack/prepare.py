@@ -3,7 +3,7 @@
 It runs as a process of its own, as it needs Dagster's environment and a second of imports.
 """
 
-from backfill_pipeline.clients.dagster import prepare_instance
+from backfill_pipeline.clients.dagster_instance import prepare_instance
 from backfill_pipeline.config import load_from_environment
 from backfill_pipeline.steps.systems import open_ledger
 from backfill_pipeline.stores.pauses import paused_clusters

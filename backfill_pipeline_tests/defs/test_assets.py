@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from backfill_pipeline.clients.dagster import pools
+from backfill_pipeline.clients.dagster_instance import pools
 from backfill_pipeline.config import Config
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs.assets import build

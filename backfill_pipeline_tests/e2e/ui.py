@@ -43,8 +43,7 @@ class Ui:
 
     @property
     def client(self) -> DagsterClient:
-        address = urlsplit(self.live.state.dagster_url or "")
-        return DagsterClient(address.hostname or "", address.port or 0)
+        return DagsterClient(self.live.state.dagster_url or "")
 
     def ask(self, query: str, **variables: Any) -> Any:
         address = urlsplit(self.live.state.dagster_url or "")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import dagster as dg
 
@@ -33,8 +32,7 @@ def key_of(who: Who) -> dg.AssetKey:
 
 def launch(story: Story, state: StackState) -> Mapping[str, str]:
     """Cluster -> its backfill: the gate and all customers, all days."""
-    address = urlsplit(state.dagster_url or "")
-    client = DagsterClient(address.hostname or "", address.port or 0)
+    client = DagsterClient(state.dagster_url or "")
     return {
         cluster: client.launch_backfill(
             [("ready", cluster), *((CONVERSATIONS.name, cluster, c) for c in ids)],
