@@ -29,7 +29,8 @@ class Launcher(Model):
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> "Launcher":
         keys = {"local": {"manifests", "jobs"}, "kubernetes": {"namespace", "context", "kubeconfig"}}
-        other = sorted(self.model_fields_set - {"kind"} - keys[self.kind])
+        given = {n for n in self.model_fields_set if getattr(self, n) != type(self).model_fields[n].default}
+        other = sorted(given - {"kind"} - keys[self.kind])
         if other:
             raise ValueError(
                 f"{', '.join(other)}: not a key of kind {self.kind}; expected {', '.join(sorted(keys[self.kind]))}"

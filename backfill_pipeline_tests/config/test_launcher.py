@@ -11,8 +11,8 @@ from backfill_pipeline_tests.config.conftest import GOOD, Written
 @pytest.mark.parametrize(
     ("launcher", "said"),
     [
-        ("{kind: kubernetes, manifests: deploy/cronjobs}", "manifests: not a key of kind kubernetes"),
-        ("{namespace: cron}", "namespace: not a key of kind local"),
+        ("{kind: kubernetes, manifests: elsewhere}", "manifests: not a key of kind kubernetes"),
+        ("{namespace: jobs}", "namespace: not a key of kind local"),
         ("{kind: kubernetes, namespace: Cron/x}", "namespace"),
         ("{kind: docker}", "kind"),
     ],

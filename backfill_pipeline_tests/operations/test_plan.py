@@ -14,7 +14,7 @@ import yaml
 from dagster import DailyPartitionsDefinition, PartitionKeyRange
 from dagster._core.definitions import automation_tick_evaluation_context as dagster_cuts
 
-from backfill_pipeline.config import Config, Replica, Shard
+from backfill_pipeline.config import Config, Replica, Secret, Shard
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.forecast import Forecast
@@ -197,7 +197,7 @@ def test_a_manifest_is_not_that_of_the_job_or_tells_a_secret(engines: Live) -> N
     env = {e["name"]: e.get("value") for e in container["env"]}
     assert job.env.items() <= env.items()
     assert shown["metadata"]["labels"]["backfill-pipeline/attempt"] == found.windows[0].attempt_id
-    passwords = {a.password() for _, a in engines.config.secrets()} - {None, ""}
+    passwords = {a.password() for _, a in engines.config.secrets() if isinstance(a, Secret)} - {None, ""}
     assert passwords
     assert not [p for p in passwords if p and p in manifests(found) + document(found)]
 
