@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from http.client import HTTPException
 from typing import Any
 from urllib.request import Request, urlopen
 
 from backfill_pipeline.clients import dagster_queries as queries
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_day
 
 WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
 WORKS = ("STARTING", "STARTED", "CANCELING")
@@ -52,12 +53,16 @@ class RunState:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A backfill that is not over; launched: seconds since the epoch."""
+    """A backfill that is not over; launched: seconds since the epoch.
+
+    days: of its gate, which are those of all its assets; None where it has none to tell.
+    """
 
     backfill_id: str
     title: str
     launched: float
     keys: frozenset[tuple[str, ...]]
+    days: frozenset[date] | None
 
 
 def _keys(selection: Sequence[Mapping[str, Any]] | None) -> frozenset[tuple[str, ...]]:
@@ -67,6 +72,15 @@ def _keys(selection: Sequence[Mapping[str, Any]] | None) -> frozenset[tuple[str,
 def _run_state(found: Mapping[str, Any]) -> RunState:
     tags = {t["key"]: t["value"] for t in found["tags"]}
     return RunState(found["id"], found["status"], _keys(found["assetSelection"]), tags, found["startTime"])
+
+
+def _root_days(backfill: Mapping[str, Any]) -> frozenset[date] | None:
+    target = (backfill["assetBackfillData"] or {}).get("rootTargetedPartitions")
+    if not target:
+        return None
+    ranges = [(r["start"], r["end"]) for r in target["ranges"] or ()] or [(k, k) for k in target["partitionKeys"] or ()]
+    windows = (from_inclusive_days(parse_day(first), parse_day(last)) for first, last in ranges)
+    return frozenset(d for window in windows for d in window.days) or None
 
 
 def _range(window: Window) -> dict[str, str]:
@@ -131,7 +145,10 @@ class DagsterClient:
     def unfinished_backfills(self) -> tuple[Unfinished, ...]:
         """Every backfill that is not over, newest first."""
         found = self._results(queries.BACKFILLS, "partitionBackfillsOrError", {"limit": _PAGE})
-        return tuple(Unfinished(b["id"], b["title"] or "", b["timestamp"], _keys(b["assetSelection"])) for b in found)
+        return tuple(
+            Unfinished(b["id"], b["title"] or "", b["timestamp"], _keys(b["assetSelection"]), _root_days(b))
+            for b in found
+        )
 
     def terminate(self, run_ids: Sequence[str]) -> Mapping[str, str]:
         """Ask these runs to end; run id -> why it could not be asked."""

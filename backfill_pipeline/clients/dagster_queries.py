@@ -35,7 +35,10 @@ BACKFILLS = """
 query Backfills($limit: Int!) {
   partitionBackfillsOrError(filters: {statuses: [REQUESTED, CANCELING, FAILING]}, limit: $limit) {
     __typename
-    ... on PartitionBackfills { results { id status title timestamp assetSelection { path } } }
+    ... on PartitionBackfills { results {
+      id status title timestamp assetSelection { path }
+      assetBackfillData { rootTargetedPartitions { partitionKeys ranges { start end } } }
+    } }
     ... on PythonError { message }
   }
 }

@@ -50,7 +50,8 @@ def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequen
     keys = keys_of(wanted)
     for backfill in client.unfinished_backfills():
         of_these = [keys[k] for k in backfill.keys & keys.keys()]
-        at_work.update({(of, d): f"backfill {backfill.backfill_id}" for of in of_these for d in window.days})
+        days = window.days if backfill.days is None else sorted(backfill.days & set(window.days))
+        at_work.update({(of, d): f"backfill {backfill.backfill_id}" for of in of_these for d in days})
     for run in client.unfinished_runs():
         at_work.update(dict.fromkeys(days_of_run(run, keys), f"run {run.run_id} ({run.status})"))
     return Survey(tuple(wanted), window, at_work, done_days(ledger, window))
