@@ -12,8 +12,8 @@ from backfill_pipeline.defs.ended_runs import days_of
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window, windows_of
-from backfill_pipeline.stores.done_days import done_days
 from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.progress import proved
 
 Days = Mapping[Of, Sequence[date]]
 
@@ -54,7 +54,8 @@ def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequen
         at_work.update({(of, d): f"backfill {backfill.backfill_id}" for of in of_these for d in days})
     for run in client.unfinished_runs():
         at_work.update(dict.fromkeys(days_of_run(run, keys), f"run {run.run_id} ({run.status})"))
-    return Survey(tuple(wanted), window, at_work, done_days(ledger, window))
+    done = {(p.of, p.day): p.recorded_at for p in proved(ledger, window) if p.verdict.is_good}
+    return Survey(tuple(wanted), window, at_work, done)
 
 
 def keys_of(wanted: Iterable[Of]) -> dict[tuple[str, ...], Of]:

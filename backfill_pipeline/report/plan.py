@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 from pydantic import TypeAdapter
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from backfill_pipeline.domain.forecast import Forecast, PlannedCluster, PlannedWindow
 from backfill_pipeline.report.amounts import UNKNOWN, lasting, short
+from backfill_pipeline.report.lists import cut_note, list_table
 
 MAX_ROWS = 200  # --json has all
 DOCUMENT: TypeAdapter[Forecast] = TypeAdapter(Forecast)
@@ -64,7 +64,7 @@ def _parts(forecast: Forecast) -> Iterator[RenderableType]:
 
 
 def _clusters(forecast: Forecast) -> Table:
-    table = _table(f"Plan of {forecast.first_day} to {forecast.last_day}; nothing was touched")
+    table = list_table(f"Plan of {forecast.first_day} to {forecast.last_day}; nothing was touched", gap=1)
     table.add_column("cluster", no_wrap=True, max_width=20, overflow="ellipsis")
     for heading in ("runs", "refused", "unknown", "Jobs", "rows", "bytes", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -81,7 +81,7 @@ def _sums(each: PlannedCluster) -> Iterator[str]:
 
 
 def _windows(windows: Sequence[PlannedWindow]) -> Table:
-    table = _table("Runs", caption=_more(len(windows)))
+    table = list_table("Runs", caption=cut_note(len(windows), MAX_ROWS), gap=1)
     table.add_column("who and which days", overflow="fold")
     for heading in ("Jobs", "rows now", "rows", "bytes", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -101,7 +101,7 @@ def _amounts(each: PlannedWindow) -> Iterator[str]:
 
 def _reasons(title: str, told: Sequence[tuple[PlannedWindow, tuple[str, ...]]]) -> Table:
     shown = [(window, reasons) for window, reasons in told if reasons]
-    table = _table(title, caption=_more(len(shown)))
+    table = list_table(title, caption=cut_note(len(shown), MAX_ROWS), gap=1)
     table.add_column("who and which days", overflow="fold", max_width=34)
     table.add_column("why", overflow="fold")
     for window, reasons in shown[:MAX_ROWS]:
@@ -121,19 +121,3 @@ def _bytes(each: PlannedWindow | PlannedCluster) -> str:
 
 def _short(amount: int | None) -> str:
     return UNKNOWN if amount is None else short(amount)
-
-
-def _more(count: int) -> str | None:
-    return f"and {count - MAX_ROWS:,} more; --json has all" if count > MAX_ROWS else None
-
-
-def _table(title: str, caption: str | None = None) -> Table:
-    return Table(
-        title=title,
-        caption=caption,
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        caption_justify="left",
-    )

@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from pydantic import TypeAdapter
-from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from backfill_pipeline.domain.status import Attention, ClusterStatus, Running, Status, Stranger, Trouble
 from backfill_pipeline.report.amounts import NOTHING, UNKNOWN, lasting, short
+from backfill_pipeline.report.lists import cut_note, list_table
 
 WIDTH = 80
 MAX_ROWS = 40  # of each list; --json has all
+NARROWER = ", --customer narrows"
 DOCUMENT: TypeAdapter[Status] = TypeAdapter(Status)
 LEGEND = (
     "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied\n"
@@ -63,7 +64,7 @@ def _parts(status: Status) -> Iterator[RenderableType]:
 
 
 def clusters_table(status: Status) -> Table:
-    table = _table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC", caption=LEGEND)
+    table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC", caption=LEGEND)
     table.add_column("cluster", no_wrap=True, max_width=13, overflow="ellipsis")
     for heading, _, width in _DAYS:
         table.add_column(heading, justify="right", no_wrap=True, min_width=width)
@@ -96,7 +97,7 @@ def _speed(cluster: ClusterStatus) -> list[Text]:
 
 
 def attention_table(attention: Sequence[Attention]) -> Table:
-    table = _table("Needs attention", caption=_more(len(attention)))
+    table = list_table("Needs attention", caption=cut_note(len(attention), MAX_ROWS, NARROWER))
     table.add_column("", no_wrap=True)
     table.add_column("who and which days", overflow="fold", max_width=30)
     table.add_column("why, and what next", overflow="fold")
@@ -121,7 +122,7 @@ def _why(each: Attention) -> str:
 
 
 def running_table(status: Status) -> Table:
-    table = _table("Running", caption=_more(len(status.running)))
+    table = list_table("Running", caption=cut_note(len(status.running), MAX_ROWS, NARROWER))
     table.add_column("who and which days", overflow="fold", max_width=34)
     table.add_column("done of total", overflow="fold", max_width=20)
     for heading in ("per s", "time left", "beat", "since"):
@@ -157,7 +158,7 @@ def _pace(each: Running) -> list[Text]:
 
 
 def strangers_table(strangers: Sequence[Stranger]) -> Table:
-    table = _table("Open executions that no run follows", caption=_more(len(strangers)))
+    table = list_table("Open executions that no run follows", caption=cut_note(len(strangers), MAX_ROWS, NARROWER))
     table.add_column("execution", overflow="fold")
     table.add_column("is", no_wrap=True)
     table.add_column("beat", justify="right")
@@ -170,19 +171,3 @@ def strangers_table(strangers: Sequence[Stranger]) -> Table:
 def _execution(each: Stranger) -> str:
     whose = f"{each.cluster}/{each.customer or UNKNOWN} {each.range or ''}".rstrip()
     return f"{each.workflow_id}\n{whose}"
-
-
-def _more(count: int) -> str | None:
-    return f"and {count - MAX_ROWS:,} more; --json has all, --customer narrows" if count > MAX_ROWS else None
-
-
-def _table(title: str, caption: str | None = None) -> Table:
-    return Table(
-        title=title,
-        caption=caption,
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=0,
-        title_justify="left",
-        caption_justify="left",
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from backfill_pipeline.stack.ports import LOOPBACK
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.probes import Answers, Finishes, Probe, Says
 from backfill_pipeline.stack.processes import PROJECT, Process
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.password import ENV_PASSWORD
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.postgres import USER
 
 SOURCE_SCHEMA = Path(__file__).parent / "schema" / "source.sql"

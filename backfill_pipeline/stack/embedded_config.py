@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.config import Config, load
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.stack.kubernetes import control_plane, prepare
 from backfill_pipeline.stack.kubernetes.access import CONTEXT
 from backfill_pipeline.stack.password import ENV_PASSWORD
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.postgres import USER
 from backfill_pipeline.stack.processes import PROJECT
 

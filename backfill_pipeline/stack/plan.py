@@ -5,10 +5,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack import dagster_home, postgres, temporal
 from backfill_pipeline.stack.embedded_config import Embedded, gateway_name, source_database, temporal_name
 from backfill_pipeline.stack.kubernetes.control_plane import API, CONTROLLERS, ControlPlane
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Answers, Finishes, Says
 from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.state import StackState

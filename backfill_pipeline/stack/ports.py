@@ -1,12 +1,11 @@
 """Free loopback ports: chosen once, kept, and changed only when somebody else has taken one."""
 
 import random
-import socket
 from collections.abc import Iterable, Mapping
 
+from backfill_pipeline.clients.loopback import LOOPBACK, is_free
 from backfill_pipeline.domain.errors import PipelineError
 
-LOOPBACK = "127.0.0.1"
 # Below the range for outgoing connections: no client's own socket can take the port of a part that restarts.
 FIRST, LAST = 20_000, 29_999
 TRIES = 200
@@ -22,17 +21,6 @@ def choose_ports(names: Iterable[str], kept: Mapping[str, int]) -> dict[str, int
     for name in names:
         chosen[name] = _first_free(_candidates(kept.get(name)), set(chosen.values()))
     return chosen
-
-
-def is_free(port: int) -> bool:
-    """Binds as servers do, so a port whose last connections are in TIME_WAIT counts as free."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            holder.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 def _candidates(kept: int | None) -> list[int]:

@@ -10,8 +10,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.domain.errors import PipelineError
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Says
 from backfill_pipeline.stack.processes import Process, tail
 

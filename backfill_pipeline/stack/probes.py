@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from backfill_pipeline.stack.ports import LOOPBACK
+from backfill_pipeline.clients.loopback import LOOPBACK
 
 ANSWER_SECONDS = 1.0
 HTTP_OK = 200

@@ -14,6 +14,7 @@ from typing import IO, Any, NoReturn
 
 import psutil
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.config import Config, load
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.stack import postgres, temporal
@@ -33,7 +34,7 @@ from backfill_pipeline.stack.embedded_config import (
 from backfill_pipeline.stack.kubernetes.kubebox import kubebox
 from backfill_pipeline.stack.password import ensure_password
 from backfill_pipeline.stack.plan import Site, control_plane_of, plan
-from backfill_pipeline.stack.ports import LOOPBACK, choose_ports
+from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stack.processes import end_strangers, marked_with
 from backfill_pipeline.stack.state import (
     ENV_STORAGE,

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.domain.contracts import NAMESPACE
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Answers
 from backfill_pipeline.stack.processes import PROJECT, Process
 

@@ -68,7 +68,7 @@ def ledger_view(address: PostgresAddress, window: Window | None) -> LedgerView:
 
 def _view(ledger: LedgerSnapshot, window: Window | None) -> LedgerView:
     return LedgerView(
-        proved=_proved(ledger, window) if window else (),
+        proved=proved(ledger, window) if window else (),
         held=held(ledger),
         emptied=tuple(_gone(e) for e in ledger.emptied()),
         failed=tuple(read_failed_days(ledger).values()),
@@ -77,7 +77,8 @@ def _view(ledger: LedgerSnapshot, window: Window | None) -> LedgerView:
     )
 
 
-def _proved(ledger: LedgerSnapshot, window: Window) -> tuple[Proved, ...]:
+def proved(ledger: Ledger, window: Window) -> tuple[Proved, ...]:
+    """The newest verdict of each day."""
     values = {"start": window.start, "end": window.end}
     return tuple(
         Proved(Of(cluster, customer, dataset), day, Verdict(verdict), int(rows), recorded_at)
@@ -122,7 +123,7 @@ def _paused(ledger: LedgerSnapshot) -> tuple[Paused, ...]:
     return tuple(Paused(p.cluster, p.is_stopped, p.why, p.by_whom, p.since) for p in found)
 
 
-def _rows(ledger: LedgerSnapshot, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def _rows(ledger: Ledger, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
     with ledger.transaction() as connection:
         return connection.execute(sql.encode(), values).fetchall()
 

@@ -21,20 +21,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalAddres
         yield found
 
 
-@pytest.fixture
-def temporal(address: TemporalAddress) -> Iterator[Temporal]:
-    connected = Temporal(address)
-    yield connected
-    connected.close()
-
-
-@pytest.fixture
-def started(address: TemporalAddress) -> Iterator[Started]:
-    workflows = Started(address)
-    yield workflows
-    workflows.close()
-
-
 def closed(temporal: Temporal, workflow_id: str) -> WorkflowStatus:
     return polled(lambda: temporal.status(workflow_id), lambda s: s.state is not WorkflowState.RUNNING)
 

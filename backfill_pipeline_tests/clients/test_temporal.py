@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
@@ -31,20 +31,6 @@ def address(engines: Live) -> TemporalAddress:
     found = engines.config.cluster("north").temporal
     assert found is not None
     return found
-
-
-@pytest.fixture
-def temporal(address: TemporalAddress) -> Iterator[Temporal]:
-    connected = Temporal(address)
-    yield connected
-    connected.close()
-
-
-@pytest.fixture
-def started(address: TemporalAddress) -> Iterator[Started]:
-    workflows = Started(address)
-    yield workflows
-    workflows.close()
 
 
 @pytest.fixture

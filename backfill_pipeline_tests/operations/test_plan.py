@@ -1,7 +1,6 @@
 """`backfill plan` on real systems: what it shows is what a launch does, and it changes nothing."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -49,15 +48,6 @@ TABLES = ("conversation", "scorecard", "score", "conversation_with_labels")
 @pytest.fixture(scope="module", autouse=True)
 def data(engines: Live) -> None:
     engines.make_data(size=0.02, days=3)
-
-
-@pytest.fixture
-def started(engines: Live) -> Iterator[Started]:
-    address = engines.config.cluster("north").temporal
-    assert address
-    workflows = Started(address)
-    yield workflows
-    workflows.close()
 
 
 def foreseen(config: Config, *customers: str, **how: Any) -> Forecast:

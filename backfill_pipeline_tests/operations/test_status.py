@@ -3,7 +3,6 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -34,15 +33,6 @@ NOBODY = PostgresAddress(host="127.0.0.1", port=9, database="ledger")
 @pytest.fixture
 def past(ledger: Ledger) -> Past:
     return Past(ledger)
-
-
-@pytest.fixture
-def started(engines: Live) -> Iterator[Started]:
-    address = engines.config.cluster("north").temporal
-    assert address
-    workflows = Started(address)
-    yield workflows
-    workflows.close()
 
 
 def of(engines: Live, *pasts: Past) -> Config:

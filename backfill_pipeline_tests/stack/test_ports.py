@@ -1,6 +1,7 @@
 import socket
 
-from backfill_pipeline.stack.ports import FIRST, LAST, LOOPBACK, choose_ports, is_free
+from backfill_pipeline.clients.loopback import LOOPBACK, is_free
+from backfill_pipeline.stack.ports import FIRST, LAST, choose_ports
 
 
 def test_an_address_that_people_noted_does_not_change_while_its_port_is_free() -> None:

@@ -6,7 +6,8 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 
-LOOPBACK = "127.0.0.1"
+from backfill_pipeline.clients.loopback import LOOPBACK
+
 # PostgreSQL's SSLRequest: one byte comes back, and a client that then leaves is not logged.
 _POSTGRES = struct.pack("!ii", 8, 80877103)
 _HTTP = b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

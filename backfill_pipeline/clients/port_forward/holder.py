@@ -14,9 +14,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.clients.port_forward.failures import failure_of
 from backfill_pipeline.clients.port_forward.keeper import Pace
-from backfill_pipeline.clients.port_forward.place import LOOPBACK, Order, Place, default_root
+from backfill_pipeline.clients.port_forward.place import Order, Place, default_root
 from backfill_pipeline.config import Forward
 from backfill_pipeline.domain.errors import Kind, PipelineError
 

@@ -5,16 +5,15 @@ import fcntl
 import json
 import os
 import random
-import socket
 import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from backfill_pipeline.clients.loopback import LOOPBACK, is_free
 from backfill_pipeline.domain.errors import PipelineError
 
-LOOPBACK = "127.0.0.1"
 # Below the range for outgoing connections: no client's own socket can take the port while kubectl is started again.
 FIRST, LAST = 20_000, 29_999
 TRIES = 200
@@ -124,7 +123,7 @@ class Place:
         lock = locked(self.root / "ports" / str(number), fcntl.LOCK_EX)
         if lock is None:
             return None
-        if _is_free(number):
+        if is_free(number):
             os.ftruncate(lock, 0)
             os.pwrite(lock, self.name.encode(), 0)
             with contextlib.suppress(BlockingIOError):
@@ -183,17 +182,6 @@ def _make_private(root: Path) -> None:
         why="it is no folder of this user alone (mode 0700)",
         next_step="look who made it, and remove it",
     )
-
-
-def _is_free(port: int) -> bool:
-    """Binds as kubectl does, so a port whose last connections are in TIME_WAIT counts as free."""
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            holder.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
 
 
 def _no_port() -> PipelineError:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from backfill_pipeline.stack.ports import LOOPBACK
+from backfill_pipeline.clients.loopback import LOOPBACK
 
 VALID = timedelta(days=365)
 CONTEXT = "stack"

@@ -8,8 +8,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.kubernetes.access import write_certificate, write_kubeconfig, write_private
-from backfill_pipeline.stack.ports import LOOPBACK
 from backfill_pipeline.stack.probes import Answers
 from backfill_pipeline.stack.processes import Process
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 from kubernetes import client
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.kubernetes.control_plane import API
-from backfill_pipeline.stack.ports import LOOPBACK, choose_ports
+from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stack.probes import Listens, Says
 from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.watch import Watch

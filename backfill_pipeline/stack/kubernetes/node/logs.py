@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.kubernetes.node.container import log_of
 from backfill_pipeline.stack.kubernetes.node.pod import Pod
-from backfill_pipeline.stack.ports import LOOPBACK
 
 PAUSE_SECONDS = 0.05
 Find = Callable[[str, str, str], Pod | None]  # namespace, pod, container

@@ -10,11 +10,11 @@ from kubernetes import client, watch
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from backfill_pipeline.clients.loopback import LOOPBACK
 from backfill_pipeline.stack.kubernetes.node.api import told
 from backfill_pipeline.stack.kubernetes.node.container import stamp
 from backfill_pipeline.stack.kubernetes.node.logs import serve
 from backfill_pipeline.stack.kubernetes.node.pod import Pod, Site, wait_until_over
-from backfill_pipeline.stack.ports import LOOPBACK
 
 CAPACITY = {"cpu": "64", "memory": "256Gi", "pods": "500", "ephemeral-storage": "256Gi"}
 WATCH_SECONDS = 300
