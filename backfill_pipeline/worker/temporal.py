@@ -25,7 +25,9 @@ async def connect(address: TemporalAddress, seconds: float = CONNECT_SECONDS) ->
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return await asyncio.wait_for(_connected(address), max(deadline - time.monotonic(), _PAUSE_SECONDS))
+            # Not `wait_for`: up to Python 3.11 it forgets a cancel that comes in the moment of an answer.
+            async with asyncio.timeout(max(deadline - time.monotonic(), _PAUSE_SECONDS)):
+                return await _connected(address)
         except (RuntimeError, RPCError, TimeoutError) as error:
             if time.monotonic() + _PAUSE_SECONDS > deadline:
                 raise _not_reached(address, seconds, error) from None

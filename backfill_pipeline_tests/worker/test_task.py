@@ -18,6 +18,7 @@ from backfill_pipeline.domain import contracts
 from backfill_pipeline.domain.contracts import Execution, execution_from_line
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.worker import temporal as worker_temporal
 from backfill_pipeline.worker.tasks import batch_reindex_conversations as task
 from backfill_pipeline_tests.worker import cluster, servers
 
@@ -256,6 +257,24 @@ def test_a_job_ended_by_sigterm_says_so_and_leaves_no_one_waiting(tmp_path: Path
         _, errors = job.communicate(timeout=60)
     assert job.returncode == 143
     assert b"SIGTERM" in errors
+
+
+def test_a_sigterm_in_the_moment_of_an_answer_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`asyncio.wait_for` of Python 3.11 forgets such a cancel, and the Job would go on to start executions."""
+
+    async def refused(_: TemporalAddress) -> None:
+        await asyncio.sleep(0)
+        connecting[0].cancel()
+        raise RuntimeError("connection refused")
+
+    async def ended_by_sigterm() -> None:
+        connecting.append(asyncio.ensure_future(worker_temporal.connect(TemporalAddress(address="127.0.0.1:1"), 1)))
+        await connecting[0]
+
+    connecting: list[asyncio.Future[Client]] = []
+    monkeypatch.setattr(worker_temporal, "_connected", refused)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(ended_by_sigterm())
 
 
 def test_a_temporal_that_is_away_is_named_with_its_address_instead_of_waiting_for_ever(
