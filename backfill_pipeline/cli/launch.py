@@ -40,6 +40,9 @@ def launch(
     why: Why = None,
     again: Annotated[bool, typer.Option("--again", help="Also days that are done.")] = False,
     job_days: JobDays = None,
+    skip_logs: Annotated[
+        bool, typer.Option("--skip-logs", help="Don't read the Jobs' logs; their workflows are looked up in Temporal.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if a run failed.")
     ] = False,
@@ -75,7 +78,7 @@ def launch(
         return
     typer.echo(f"{count:,} days of {len(days):,} assets on {', '.join(sorted({of.cluster for of in days}))}")
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
-    backfills = operation.launch(client, days, by=getpass.getuser(), why=why, job_days=job_days)
+    backfills = operation.launch(client, days, by=getpass.getuser(), why=why, job_days=job_days, skip_logs=skip_logs)
     for name, backfill in backfills.items():
         typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
     if wait:

@@ -6,7 +6,7 @@ different pools are refused (dagster-facts, 13).
 
 import getpass
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import NAMESPACE_OID, uuid5
 
@@ -117,7 +117,10 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     )
     def follow_op(context: dg.OpExecutionContext, inspection: Inspection, launched: Launched) -> Followed:
         _of_this_run(context, inspection)
-        return _with_systems(context, cluster, lambda s: follow.follow(s, inspection, launched))
+        reads_logs = context.run.tags.get(tags.SKIP_LOGS) != "true"
+        return _with_systems(
+            context, cluster, lambda s: follow.follow(replace(s, reads_logs=reads_logs), inspection, launched)
+        )
 
     @dg.op(
         name=f"record_{suffix}",

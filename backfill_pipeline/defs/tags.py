@@ -7,6 +7,7 @@ ATTEMPT = "backfill/attempt"
 RETRY = "backfill/retry"  # how many automatic retries led to the run
 RETRY_OF = "backfill/retry_of"
 JOB_DAYS = "backfill/job_days"  # days of one Job at most; set by whoever launches, and by the run once it has its plan
+SKIP_LOGS = "backfill/skip_logs"  # `true`: the logs of its Jobs are not read, so workflows are found later
 
 CAUSE = "backfill/cause"
 REMEDY = "backfill/remedy"

@@ -69,16 +69,28 @@ def days_of_run(run: RunState, keys: Mapping[tuple[str, ...], Of]) -> Iterator[t
 
 
 def launch(
-    client: DagsterClient, days: Days, *, by: str, why: str | None, job_days: int | None = None
+    client: DagsterClient,
+    days: Days,
+    *,
+    by: str,
+    why: str | None,
+    job_days: int | None = None,
+    skip_logs: bool = False,
 ) -> Mapping[str, str]:
     """Cluster -> the backfill that was launched for it.
 
     Args:
         by, why: stand on every run, in the audit and on the Jobs.
         job_days: days of one Job at most; None, the pipeline decides.
+        skip_logs: the Jobs' logs are not read; retries read them again.
     """
     clusters = sorted({of.cluster for of in days})
-    given = {tags.LAUNCHED_BY: by, tags.WHY: why, tags.JOB_DAYS: str(job_days) if job_days else None}
+    given = {
+        tags.LAUNCHED_BY: by,
+        tags.WHY: why,
+        tags.JOB_DAYS: str(job_days) if job_days else None,
+        tags.SKIP_LOGS: "true" if skip_logs else None,
+    }
     kept = {name: value for name, value in given.items() if value}
     return {c: _launched(client, c, {of: d for of, d in days.items() if of.cluster == c}, kept) for c in clusters}
 

@@ -162,13 +162,17 @@ def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> N
 
 
 def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:
-    found = (execution_from_line(line) for line in systems.launcher.log(job_name))
+    found = (execution_from_line(line) for line in _log(systems, job_name))
     return {e.workflow_id: e.profile for e in found if e}
 
 
 def _told(systems: Systems, job_name: str) -> Mapping[str, Progress]:
-    found = (labelled_from_line(line) for line in systems.launcher.log(job_name))
+    found = (labelled_from_line(line) for line in _log(systems, job_name))
     return {f.profile: Progress(f.done, 0, f.total) for f in found if f}
+
+
+def _log(systems: Systems, job_name: str) -> Iterator[str]:
+    return systems.launcher.log(job_name) if systems.reads_logs else iter(())
 
 
 def _from_input(systems: Systems, attempt: Attempt, workflow: WorkflowKind) -> Mapping[str, str]:
@@ -206,8 +210,8 @@ def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
 def _problems(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> tuple[str, ...]:
     problems = []
     if watched.job.state is not JobState.SUCCEEDED:
-        lines = tail(list(systems.launcher.log(job_name)))
-        problems.append(f"Job {job_name} {watched.job.state}{_because(watched)}; its log ends: {lines}")
+        said = f"its log ends: {tail(list(_log(systems, job_name)))}" if systems.reads_logs else "its log was not read"
+        problems.append(f"Job {job_name} {watched.job.state}{_because(watched)}; {said}")
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(status.problem)

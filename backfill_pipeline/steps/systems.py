@@ -34,6 +34,7 @@ class Systems:
     ledger: Ledger
     datasets: tuple[str, ...]
     health: HealthLimits
+    reads_logs: bool = True  # of Jobs; without them executions are found through Temporal
     forwards: ExitStack = field(default_factory=ExitStack)  # open for as long as these systems are
     log: Callable[[str], None] = field(default=print)
     sleep: Callable[[float], None] = time.sleep

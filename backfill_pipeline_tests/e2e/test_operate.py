@@ -1,29 +1,16 @@
 """What an operator does from a terminal, on the daemon: launch, pause, resume, launch again, reset."""
 
-import subprocess
-import sys
 import time
 from datetime import date
 from typing import Any
 
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline_tests.e2e.terminal import asked, backfill
 from backfill_pipeline_tests.e2e.ui import Ui, eventually, key
 
 DAY = date(2026, 1, 9)
 DAYS = ("--start-time", "2026-01-09", "--end-time", "2026-01-10")
 WHO = ("--cluster", "north", "--customer", "acme-*", "--dataset", "conversations")
-
-
-def backfill(ui: Ui, *arguments: str) -> str:
-    """What the command printed; it ended with 0."""
-    done = asked(ui, *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def asked(ui: Ui, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "backfill_pipeline.cli", *arguments, "--folder", str(ui.live.state.folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
 
 
 def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_holds_it(pipeline: Ui) -> None:
@@ -33,14 +20,14 @@ def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_hol
     assert "Delete their rows" in asked(pipeline, "launch", *DAYS, *WHO, "--again").stdout, (
         "nobody answered, so nothing was launched"
     )
-    first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--again", "--yes")
+    first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--again", "--skip-logs", "--yes")
     assert "2 days of 1 assets on north" in first
     second = backfill(pipeline, "launch", *DAYS, *WHO, "--again", "--yes")
     assert "at work: conversations of acme-east on north: backfill" in second
     assert "nothing is left to launch" in second
 
     run = eventually("a queued run", lambda: (r := _of(pipeline, asset)) and r.status == "QUEUED" and r)
-    assert run.tags["backfill/why"] == "stale"
+    assert (run.tags["backfill/why"], run.tags["backfill/skip_logs"]) == ("stale", "true")
     time.sleep(8)
     assert _of(pipeline, asset).status == "QUEUED", "the pause holds it"
     assert "paused by" in backfill(pipeline, "resume", "north")

@@ -6,7 +6,7 @@ from itertools import combinations
 import dagster as dg
 
 from backfill_pipeline.defs.ended_runs import days_of
-from backfill_pipeline_tests.e2e.test_operate import backfill
+from backfill_pipeline_tests.e2e.terminal import backfill
 from backfill_pipeline_tests.e2e.ui import Ui, key
 from backfill_pipeline_tests.live import WHOLE
 

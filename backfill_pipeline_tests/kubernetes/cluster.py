@@ -33,8 +33,11 @@ class TestCluster:
     watch: Watch
 
     def api(self) -> client.ApiClient:
-        """The administrator's."""
-        return config.new_client_from_config(str(self.plane.kubeconfig), CONTEXT)
+        return administrator(self.plane)
+
+
+def administrator(plane: ControlPlane) -> client.ApiClient:
+    return config.new_client_from_config(str(plane.kubeconfig), CONTEXT)
 
 
 @contextmanager

@@ -74,6 +74,18 @@ def test_k4_executions_are_found_by_their_input_where_the_jobs_log_is_gone(small
     small.assert_right(recorded)
 
 
+@pytest.mark.parametrize(("script", "problems"), [(None, 0), ("exit 3", 2)])
+def test_where_logs_are_not_to_be_read_none_is(small: Small, tmp_path: Path, script: str | None, problems: int) -> None:
+    small.damaged()
+    with small.live.systems(CLUSTER) as systems:
+        given = jobs_that(systems, tmp_path, script) if script else systems
+        followed, recorded = run(replace(given, launcher=Unreadable(given), reads_logs=False), small.claim())
+    assert len(followed.problems) == problems
+    assert all("its log was not read" in p for p in followed.problems[:1])
+    assert len(followed.executions) == (0 if script else 1)
+    small.assert_right(small.run(small.claim(), tmp_path / "again") if script else recorded)
+
+
 def test_a_job_that_cant_start_is_given_up_by_name_long_before_its_deadline(small: Small, tmp_path: Path) -> None:
     small.damaged()
     with small.live.systems(CLUSTER) as systems:
@@ -123,6 +135,13 @@ class Silent(LocalJobs):
 
     def log(self, name: str) -> Iterator[str]:
         return iter(())
+
+
+class Unreadable(Silent):
+    """Jobs whose log the account may not read."""
+
+    def log(self, name: str) -> Iterator[str]:
+        raise AssertionError("nobody wanted to read it")
 
 
 class Told(Silent):

@@ -19,7 +19,7 @@ def machine() -> None:
 @pytest.fixture(scope="package")
 def node(machine: None, control_plane: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
     started = time.monotonic()
-    with real_node(control_plane, tmp_path_factory.mktemp("node")) as found:
+    with real_node(control_plane.plane, tmp_path_factory.mktemp("node")) as found:
         print(f"real node: ready after {time.monotonic() - started:.1f} s")
         yield found
         print("real node: " + ", ".join(f"{n} {b >> 20} MiB" for n, b in found.memory().items()))

@@ -45,6 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--group", required=True, help="the control group that its containers are made in")
     parser.add_argument("--api", required=True, help="HOST:PORT as in the kubeconfig")
     parser.add_argument("--kubelet", required=True, help="HOST:PORT that the kubelet listens on")
+    parser.add_argument(
+        "--reach", nargs="*", default=(), help="HOST:PORT that pods of the node's network reach as such"
+    )
     return parser.parse_args()
 
 
@@ -65,12 +68,17 @@ def _make_network() -> None:
 def _relay(given: argparse.Namespace) -> tuple[str, ...]:
     """The API server at the address of its kubeconfig, and at the one that pods are told."""
     out, back = sockets(given.folder)
-    return relay.command((given.api, out), (SERVICE, out), (back, given.kubelet))
+    beyond = [(address, socket_to(given.folder, address)) for address in given.reach]
+    return relay.command((given.api, out), (SERVICE, out), (back, given.kubelet), *beyond)
 
 
 def sockets(folder: Path) -> tuple[str, str]:
     """To the API server, and to the kubelet."""
     return f"{folder}/api.sock", f"{folder}/kubelet.sock"
+
+
+def socket_to(folder: Path, address: str) -> str:
+    return f"{folder}/{address}.sock"
 
 
 def _kubelet(folder: NodeFolder, given: argparse.Namespace) -> tuple[str, ...]:

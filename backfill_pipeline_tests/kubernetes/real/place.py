@@ -12,12 +12,12 @@ import psutil
 from kubernetes import client
 
 from backfill_pipeline.clients.loopback import LOOPBACK
-from backfill_pipeline.stack.kubernetes.control_plane import API
+from backfill_pipeline.stack.kubernetes.control_plane import API, ControlPlane
 from backfill_pipeline.stack.ports import choose_ports
 from backfill_pipeline.stack.probes import Listens, Says
 from backfill_pipeline.stack.processes import Process
 from backfill_pipeline.stack.watch import Watch
-from backfill_pipeline_tests.kubernetes.cluster import TestCluster, until, watched
+from backfill_pipeline_tests.kubernetes.cluster import administrator, until, watched
 from backfill_pipeline_tests.kubernetes.real import node, relay
 from backfill_pipeline_tests.kubernetes.real.cgroups import own_group
 from backfill_pipeline_tests.kubernetes.real.image import write_image
@@ -48,31 +48,36 @@ class RealNode:
 
 
 @contextmanager
-def real_node(of: TestCluster, path: Path) -> Iterator[RealNode]:
+def real_node(of: ControlPlane, path: Path, reach: Sequence[str] = ()) -> Iterator[RealNode]:
+    """reach: HOST:PORT on loopback that pods which share the node's network find there too."""
     packages, before = unpacked(), traces(path)
     (port,) = choose_ports([NODE], {}).values()
     try:
-        with own_group() as group, watched(_processes(of, NodeFolder(path, packages, group), port), NODE) as watch:
+        with (
+            own_group() as group,
+            watched(_processes(of, NodeFolder(path, packages, group), port, reach), NODE) as watch,
+        ):
             _until_ready(of)
             yield RealNode(watch, port)
     finally:
         shutil.rmtree(path)
     assert traces(path) == before
-    with of.api() as api:
+    with administrator(of) as api:
         client.CoreV1Api(api).delete_node(NAME)
 
 
-def _processes(of: TestCluster, folder: NodeFolder, port: int) -> Sequence[Process]:
-    folder.write(port, of.plane.kubelet_client)
+def _processes(of: ControlPlane, folder: NodeFolder, port: int, reach: Sequence[str]) -> Sequence[Process]:
+    folder.write(port, of.kubelet_client)
     write_image(folder.packages / "bin" / "busybox", folder.image)
     out, back = node.sockets(folder.path)
-    api, kubelet = f"{LOOPBACK}:{of.plane.ports[API]}", f"{LOOPBACK}:{port}"
+    beyond = [(node.socket_to(folder.path, address), address) for address in reach]
+    api, kubelet = f"{LOOPBACK}:{of.ports[API]}", f"{LOOPBACK}:{port}"
     return (
-        Process(RELAY, relay.command((out, api), (kubelet, back)), of.plane.logs / "relay.log", ready=Listens(port)),
+        Process(RELAY, relay.command((out, api), (kubelet, back), *beyond), of.logs / "relay.log", ready=Listens(port)),
         Process(
             NODE,
-            (*ALONE, *_command(of, folder, api, f"{ADDRESS}:{port}")),
-            of.plane.logs / "real-node.log",
+            (*ALONE, *_command(of, folder, api, f"{ADDRESS}:{port}"), "--reach", *reach),
+            of.logs / "real-node.log",
             ready=Says(node.READY),
             after=(RELAY,),
             stop=signal.SIGKILL,  # `unshare` heeds no other, and nothing shall go on when the tests are killed
@@ -80,12 +85,12 @@ def _processes(of: TestCluster, folder: NodeFolder, port: int) -> Sequence[Proce
     )
 
 
-def _command(of: TestCluster, folder: NodeFolder, api: str, kubelet: str) -> tuple[str, ...]:
+def _command(of: ControlPlane, folder: NodeFolder, api: str, kubelet: str) -> tuple[str, ...]:
     options = {
         "--folder": folder.path,
         "--packages": folder.packages,
-        "--programs": of.plane.programs,
-        "--kubeconfig": of.plane.kubeconfig,
+        "--programs": of.programs,
+        "--kubeconfig": of.kubeconfig,
         "--group": folder.group,
         "--api": api,
         "--kubelet": kubelet,
@@ -93,8 +98,8 @@ def _command(of: TestCluster, folder: NodeFolder, api: str, kubelet: str) -> tup
     return (sys.executable, "-m", node.__name__, *(str(part) for pair in options.items() for part in pair))
 
 
-def _until_ready(of: TestCluster) -> None:
-    with of.api() as api:
+def _until_ready(of: ControlPlane) -> None:
+    with administrator(of) as api:
         core = client.CoreV1Api(api)
         until("the node is there", lambda: [n for n in core.list_node().items if n.metadata.name == NAME])
         until("the node is ready", lambda: _is_ready(core), seconds=60)

@@ -1,7 +1,6 @@
 """The launcher inside a pod: logged in by what is mounted there, with the rights of deploy/rbac.yaml."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.stack.processes import PROJECT
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed, until
 from backfill_pipeline_tests.kubernetes.real.image import IMAGE
-from backfill_pipeline_tests.kubernetes.real.jobs import THERE, cronjob
+from backfill_pipeline_tests.kubernetes.real.jobs import MACHINE, THERE, cronjob, mounted
 from backfill_pipeline_tests.kubernetes.test_launch import over
 
 pytestmark = [pytest.mark.real_node, pytest.mark.usefixtures("node")]
@@ -34,9 +33,6 @@ try:
 except PipelineError as error:
     print(error.code, error.why)
 """
-LIBRARIES = [p for p in (Path("/usr"), Path("/lib"), Path("/lib64")) if p.exists()]
-# An image with Python would be this machine's files too: they are mounted instead.
-MACHINE = sorted({*LIBRARIES, Path(sys.base_prefix), Path(sys.prefix), PROJECT})
 
 
 def test_in_a_pod_the_mounted_token_is_enough_to_launch_and_follow(alone: Namespace, jobs: KubernetesJobs) -> None:
@@ -58,8 +54,7 @@ def _phase(core: client.CoreV1Api, alone: Namespace) -> str:
 
 
 def _pod(namespace: str) -> dict[str, Any]:
-    volumes = [{"name": f"m{i}", "hostPath": {"path": str(p)}} for i, p in enumerate(MACHINE)]
-    mounts = [{"name": f"m{i}", "mountPath": str(p), "readOnly": True} for i, p in enumerate(MACHINE)]
+    volumes, mounts = mounted(MACHINE)
     container = {
         "name": "launcher",
         "image": IMAGE,

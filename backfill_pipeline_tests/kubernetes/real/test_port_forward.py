@@ -18,8 +18,7 @@ from backfill_pipeline.stack.kubernetes.kubebox import kubebox
 from backfill_pipeline_tests.clients.forwards import PACE, Standin, gone
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, until
 from backfill_pipeline_tests.kubernetes.real.image import IMAGE
-from backfill_pipeline_tests.kubernetes.real.jobs import THERE
-from backfill_pipeline_tests.kubernetes.real.test_pod import MACHINE
+from backfill_pipeline_tests.kubernetes.real.jobs import MACHINE, THERE
 
 pytestmark = [pytest.mark.real_node, pytest.mark.usefixtures("node")]
 PORT = 5432

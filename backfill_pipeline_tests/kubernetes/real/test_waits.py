@@ -48,6 +48,7 @@ def test_a_secret_that_is_not_there_is_not_waited_for_until_the_deadline(
     found = said(jobs, 'secret "backfill-pipeline" not found')
     assert found.reason.startswith("CreateContainerConfigError")
     assert found.is_stuck
+    assert diagnose([found.reason]).cause is Cause.MISSING
 
 
 def test_a_pod_that_fits_on_no_node_is_told_and_may_yet_fit(alone: Namespace, jobs: KubernetesJobs) -> None:
