@@ -11,6 +11,7 @@ import typer
 
 from backfill_pipeline import cli
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.guards import Approval
 
 SLOW = {"dagster", "pandas", "numpy", "clickhouse_connect", "temporalio", "pyarrow", "psycopg", "chdb", "sqlalchemy"}
 HELP_AND_MODULES = """
@@ -48,6 +49,11 @@ def run(*arguments: str, code: str | None = None) -> "subprocess.CompletedProces
 
 def test_the_commands_that_the_readme_names_are_there() -> None:
     assert {("config", "check"), ("stack",), ("demo",)} <= set(COMMANDS)
+
+
+def test_the_guards_that_can_be_approved_are_named_where_one_asks() -> None:
+    [option] = [p for p in COMMANDS["launch",].params if p.name == "approve"]
+    assert [g for g in Approval if g not in str(getattr(option, "help", ""))] == []
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -8,6 +8,7 @@ import typer
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
 from backfill_pipeline.cli.look import shown_plan
 from backfill_pipeline.cli.options import (
+    Approve,
     Clusters,
     Customers,
     Datasets,
@@ -16,6 +17,7 @@ from backfill_pipeline.cli.options import (
     Last,
     Why,
     Yes,
+    approved_of,
     confirm,
     window_of,
 )
@@ -39,6 +41,7 @@ def launch(
     dataset: Datasets = None,
     why: Why = None,
     again: Annotated[bool, typer.Option("--again", help="Also days that are done.")] = False,
+    approve: Approve = None,
     job_days: JobDays = None,
     skip_logs: Annotated[
         bool, typer.Option("--skip-logs", help="Don't read the Jobs' logs; their workflows are looked up in Temporal.")
@@ -66,8 +69,9 @@ def launch(
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
+    how = operation.How(getpass.getuser(), why, job_days, approved_of(approve), skip_logs)
     if dry_run:
-        raise typer.Exit(shown_plan(site.config, wanted, window))
+        raise typer.Exit(shown_plan(site.config, wanted, window, how))
     client = dagster_client(site)
     found = operation.survey(client, open_ledger(site.config), site.config, wanted, window)
     days = found.to_launch(again=again)
@@ -78,7 +82,7 @@ def launch(
         return
     typer.echo(f"{count:,} days of {len(days):,} assets on {', '.join(sorted({of.cluster for of in days}))}")
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
-    backfills = operation.launch(client, days, by=getpass.getuser(), why=why, job_days=job_days, skip_logs=skip_logs)
+    backfills = operation.launch(client, days, how)
     for name, backfill in backfills.items():
         typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
     if wait:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.options import AsJson, Clusters, Customers, Datasets, day_of
+from backfill_pipeline.cli.options import Approve, AsJson, Clusters, Customers, Datasets, JobDays, approved_of, day_of
 
 if TYPE_CHECKING:
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.forecast import Forecast
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
+    from backfill_pipeline.operations.launch import How
     from backfill_pipeline.operations.status import Asked
 
 EVERY_SECONDS = 5.0
@@ -91,6 +92,8 @@ def plan(
     cluster: Clusters = None,
     customer: Customers = None,
     dataset: Datasets = None,
+    approve: Approve = None,
+    job_days: JobDays = None,
     statements: Annotated[bool, typer.Option("--statements", help="Print each delete too, as SQL alone.")] = False,
     manifests: Annotated[bool, typer.Option("--manifests", help="Print the Jobs' manifests, as YAML alone.")] = False,
     as_json: AsJson = False,
@@ -114,7 +117,8 @@ def plan(
     assert last is not None
     site = site_of(folder, config, None)
     assets = select(site.config, cluster or (), customer or (), dataset or ())
-    found = planned(Wanted(site.config, assets, first, last, manifests=manifests))
+    approved = approved_of(approve)
+    found = planned(Wanted(site.config, assets, first, last, manifests, approved, job_days))
     if as_json or statements or manifests:
         print((shown.document if as_json else shown.statements if statements else shown.manifests)(found))
         _say_what_is_missing(found)
@@ -122,11 +126,12 @@ def plan(
     raise typer.Exit(_shown(found))
 
 
-def shown_plan(config: "Config", assets: "Sequence[Of]", window: "Window") -> int:
-    """The plan of these days as tables; the exit code of `backfill plan`."""
+def shown_plan(config: "Config", assets: "Sequence[Of]", window: "Window", how: "How") -> int:
+    """The plan of such a launch as tables; the exit code of `backfill plan`."""
     from backfill_pipeline.operations.plan import Wanted, planned
 
-    return _shown(planned(Wanted(config, tuple(assets), window.days[0], window.days[-1], manifests=False)))
+    first, last = window.days[0], window.days[-1]
+    return _shown(planned(Wanted(config, tuple(assets), first, last, approved=how.approved, job_days=how.job_days)))
 
 
 def _shown(found: "Forecast") -> int:

@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from backfill_pipeline.config import Config
+    from backfill_pipeline.domain.guards import Approval
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
 
@@ -23,6 +24,13 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Why = Annotated[str | None, typer.Option(help="Stands on every run, in the audit and on the Jobs.")]
 JobDays = Annotated[
     int | None, typer.Option(min=1, max=366, help="Days of one Job at most; else the pipeline decides.")
+]
+Approve = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GUARD",
+        help="What this guard refuses is meant: shrunken_source, retention, rows, future_versions; may be repeated.",
+    ),
 ]
 Cluster = Annotated[str, typer.Argument(help="The cluster's name.")]
 Days = Annotated[list[str] | None, typer.Argument(help="Days such as 2026-01-05; none: all that failed.")]
@@ -48,6 +56,17 @@ def window_of(first: str, last: str) -> "Window":
     from backfill_pipeline.domain.windows import from_inclusive_days, parse_day
 
     return from_inclusive_days(parse_day(first), parse_day(last))
+
+
+def approved_of(names: list[str] | None) -> "frozenset[Approval]":
+    """The guards of --approve.
+
+    Raises:
+        Refused: no guard has such a name.
+    """
+    from backfill_pipeline.domain.guards import approvals, approving
+
+    return approvals(approving(names or ()))
 
 
 def confirm(yes: bool, question: str) -> None:

@@ -21,6 +21,7 @@ ENDED = {
 UNFINISHED = [s for s in dg.DagsterRunStatus if s not in ENDED]
 OVERLAP = timedelta(seconds=60)  # a run's end is stamped before it is stored, by a clock that may be another machine's
 AT_ONCE = 1000  # each is unpacked in Python: a second or two
+KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 WITHOUT_A_WORD = "its process is gone, and nothing was said"
 
 
@@ -92,7 +93,7 @@ def _outcome(record: dg.RunRecord, of: Of, ended: Ended, days: tuple[date, ...])
         cause=run.tags.get(tags.CAUSE, Cause.UNKNOWN),
         remedy=_remedy(run.tags),
         evidence=run.tags.get(tags.EVIDENCE, WITHOUT_A_WORD),
-        kept={t: v for t, v in run.tags.items() if t in (tags.LAUNCHED_BY, tags.WHY) or t.startswith(APPROVED_TAG)},
+        kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},
     )
 
 

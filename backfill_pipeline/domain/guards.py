@@ -1,6 +1,6 @@
 """May this window be deleted? Signals in, every reason against it out; nothing is touched before the list is empty."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -51,6 +51,17 @@ def approvals(tags: Mapping[str, str]) -> frozenset[Approval]:
             next_step=f"use some of {', '.join(a.tag for a in Approval)}",
         )
     return frozenset(Approval(name) for name, value in named.items() if value == _YES)
+
+
+def approving(names: Iterable[str]) -> dict[str, str]:
+    """The run tags that approve these by name.
+
+    Raises:
+        Refused: no guard has such a name.
+    """
+    tags = {f"{_PREFIX}{name}": _YES for name in names}
+    approvals(tags)
+    return tags
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import ready_key
 from backfill_pipeline.defs.ended_runs import days_of
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.guards import Approval, approving
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.stores.ledger import Ledger
@@ -68,40 +69,43 @@ def days_of_run(run: RunState, keys: Mapping[tuple[str, ...], Of]) -> Iterator[t
         yield from ((keys[key], day) for day in days_of(run.tags))
 
 
-def launch(
-    client: DagsterClient,
-    days: Days,
-    *,
-    by: str,
-    why: str | None,
-    job_days: int | None = None,
-    skip_logs: bool = False,
-) -> Mapping[str, str]:
-    """Cluster -> the backfill that was launched for it.
+@dataclass(frozen=True)
+class How:
+    """by, why: stand on every run, in the audit and on the Jobs. job_days: days of one Job at most; None, the pipeline decides.
 
-    Args:
-        by, why: stand on every run, in the audit and on the Jobs.
-        job_days: days of one Job at most; None, the pipeline decides.
-        skip_logs: the Jobs' logs are not read; retries read them again.
+    approved: what a guard would refuse, and is meant. skip_logs: the Jobs' logs are not read.
     """
+
+    by: str
+    why: str | None = None
+    job_days: int | None = None
+    approved: frozenset[Approval] = frozenset()
+    skip_logs: bool = False
+
+    @property
+    def run_tags(self) -> dict[str, str]:
+        given = {
+            tags.LAUNCHED_BY: self.by,
+            tags.WHY: self.why,
+            tags.JOB_DAYS: str(self.job_days) if self.job_days else None,
+            tags.SKIP_LOGS: "true" if self.skip_logs else None,
+        }
+        return {name: value for name, value in given.items() if value} | approving(self.approved)
+
+
+def launch(client: DagsterClient, days: Days, how: How) -> Mapping[str, str]:
+    """Cluster -> the backfill that was launched for it."""
     clusters = sorted({of.cluster for of in days})
-    given = {
-        tags.LAUNCHED_BY: by,
-        tags.WHY: why,
-        tags.JOB_DAYS: str(job_days) if job_days else None,
-        tags.SKIP_LOGS: "true" if skip_logs else None,
-    }
-    kept = {name: value for name, value in given.items() if value}
-    return {c: _launched(client, c, {of: d for of, d in days.items() if of.cluster == c}, kept) for c in clusters}
+    return {c: _launched(client, c, {o: d for o, d in days.items() if o.cluster == c}, how.run_tags) for c in clusters}
 
 
-def _launched(client: DagsterClient, cluster: str, days: Days, kept: Mapping[str, str]) -> str:
+def _launched(client: DagsterClient, cluster: str, days: Days, run_tags: Mapping[str, str]) -> str:
     """With the gate, whose days are all of them: without it Dagster makes one run of all customers."""
     every = windows_of(d for those in days.values() for d in those)
     assets: dict[Sequence[str], Sequence[Window]] = {tuple(ready_key(cluster).path): every}
     assets |= {key: windows_of(days[of]) for key, of in keys_of(days).items()}
     title = f"{cluster}: {len(days)} assets, {every[0].days[0]} to {every[-1].days[-1]}"
-    return client.launch_days(assets, title=title, tags=kept)
+    return client.launch_days(assets, title=title, tags=run_tags)
 
 
 def _refuse_no_partitions(config: Config, wanted: Sequence[Of], window: Window) -> None:

@@ -14,6 +14,7 @@ from backfill_pipeline.config import Cluster, Config, PostgresAddress, required
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.forecast import Forecast, PlannedDelete, PlannedJob, PlannedWindow, cluster_sum
+from backfill_pipeline.domain.guards import Approval
 from backfill_pipeline.domain.pace import Pace, pace_of
 from backfill_pipeline.domain.plans import Attempt, Claim, Launch, Plan
 from backfill_pipeline.domain.retries import Of
@@ -32,13 +33,18 @@ NO_RUN = "not launched"
 
 @dataclass(frozen=True)
 class Wanted:
-    """first, last: inclusive. manifests: with the Jobs' manifests, for which the CronJobs are read."""
+    """first, last: inclusive. manifests: with the Jobs' manifests, for which the CronJobs are read.
+
+    approved, job_days: as a launch would be told.
+    """
 
     config: Config
     assets: tuple[Of, ...]
     first: date
     last: date
     manifests: bool = False
+    approved: frozenset[Approval] = frozenset()
+    job_days: int | None = None
 
     @property
     def window(self) -> Window:
@@ -127,7 +133,7 @@ def _window(wanted: Wanted, systems: Systems, known: Known, of: Of, window: Wind
     profiles = tuple(systems.cluster.customer(of.customer).profiles)
     claim = Claim(str(uuid4()), NO_RUN, of.cluster, of.customer, profiles, of.dataset, window)
     before = _before(wanted.config, claim)
-    found = foresee(systems, claim, before)
+    found = foresee(systems, claim, before, approved=wanted.approved, job_days=wanted.job_days)
     if found.attempt is None or found.plan is None:
         return PlannedWindow(of.cluster, of.customer, of.dataset, str(window), found.reasons)
     return _described(wanted, systems, known, of, found, found.attempt, found.plan, len(before.unended))

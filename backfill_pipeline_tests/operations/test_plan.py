@@ -8,17 +8,21 @@ from typing import Any
 from uuid import uuid4
 
 import jsonschema
+import psycopg
 import pytest
 import yaml
 from dagster import DailyPartitionsDefinition, PartitionKeyRange
 from dagster._core.definitions import automation_tick_evaluation_context as dagster_cuts
 
 from backfill_pipeline.config import Config, Replica, Secret, Shard
+from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.forecast import Forecast
+from backfill_pipeline.domain.guards import Approval, approvals
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.operations.launch import How
 from backfill_pipeline.operations.plan import Wanted, planned, windows_to_run
 from backfill_pipeline.operations.select import select
 from backfill_pipeline.report.plan import DOCUMENT, document, manifests, statements
@@ -177,6 +181,20 @@ def test_rows_and_bytes_are_not_those_of_the_source(engines: Live) -> None:
     assert window.compressed_bytes
     assert window.uncompressed_bytes
     assert window.uncompressed_bytes > window.rows  # no row is a byte
+
+
+def test_a_launch_with_the_same_options_is_not_what_is_planned(engines: Live) -> None:
+    """What a guard refuses, and in how many Jobs a window is done, depends on them."""
+    with psycopg.connect(engines.source_dsn("north")) as source:
+        source.execute("DELETE FROM app.chats WHERE customer_id = 'acme' AND started_at < '2026-01-02'")
+    [refused] = foreseen(engines.config, "acme").windows
+    assert "approved/shrunken_source=true" in refused.refusals[0]
+    how = How("somebody", job_days=1, approved=frozenset({Approval.SHRUNKEN_SOURCE}))
+    [window] = foreseen(engines.config, "acme", approved=how.approved, job_days=how.job_days).windows
+    assert (window.refusals, len(window.jobs)) == ((), 3)
+    assert approvals(how.run_tags) == how.approved
+    assert job_days_asked(how.run_tags) == 1
+    engines.make_data(size=0.02, days=3)
 
 
 def test_a_manifest_is_not_that_of_the_job_or_tells_a_secret(engines: Live) -> None:
