@@ -3,17 +3,14 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import dagster as dg
-
-from backfill_pipeline.defs import tags
 from backfill_pipeline.stack.state import last_state
-from backfill_pipeline_tests.e2e.terminal import asked, backfill, typed
+from backfill_pipeline_tests.e2e.terminal import asked, asked_for, backfill, nothing_starts, typed
 from backfill_pipeline_tests.e2e.ui import Ui, eventually, key
 from backfill_pipeline_tests.live import WHOLE
-from backfill_pipeline_tests.steps.test_cancel import paused
+from backfill_pipeline_tests.standstill import standing_still
 
 DAYS = ("--start-time", "2026-01-01", "--end-time", "2026-01-10")
 BOTH = ("--cluster", "north", "--dataset", "conversations")
@@ -25,7 +22,7 @@ def no_rows_come(ui: Ui, cluster: str) -> Iterator[None]:
     """Its worker stands still: windows are emptied, and stay so."""
     state = last_state(ui.live.state.folder)
     assert state
-    with paused(state.pids[f"worker-{cluster}"]):
+    with standing_still(state.pids[f"worker-{cluster}"]):
         yield
 
 
@@ -34,11 +31,6 @@ def run_of(ui: Ui, customer: str) -> Any:
     return eventually(
         f"a run of {customer}", lambda: next((r for r in ui.client.unfinished_runs() if asset in r.keys), None)
     )
-
-
-def asked_for(ui: Ui) -> list[dg.DagsterRun]:
-    """Runs of days that a person gave back to the retries."""
-    return [r for r in ui.runs(**{tags.RETRY: "0"}) if r.tags[tags.RETRY_OF].startswith("asked-")]
 
 
 def emptied(ui: Ui, customer: str) -> bool:
@@ -80,22 +72,21 @@ def test_a_cancel_leaves_days_empty_only_where_that_is_said_and_they_can_be_done
 
 def test_a_cancel_that_finishes_what_is_emptied_ends_the_others(pipeline: Ui) -> None:
     pipeline.live.make_data()
-    with no_rows_come(pipeline, "north"):
-        backfill(pipeline, "launch", *DAYS, *EAST, "--again", "--yes")
-        east = run_of(pipeline, "acme-east")
-        eventually("an emptied window", lambda: emptied(pipeline, "acme-east"))
-        backfill(pipeline, "pause", "north", "--why", "the others shall wait")
-        backfill(pipeline, "launch", *DAYS, *BOTH, "--customer", "acme", "--again", "--yes")
-        waiting = run_of(pipeline, "acme")
-        cancel = subprocess.Popen(
-            typed(pipeline, "cancel", *BOTH, "--finish", "--yes"), stdout=subprocess.PIPE, text=True
-        )
-        assert cancel.stdout
-        eventually("that it waits", lambda: "1 emptied windows are at work" in cancel.stdout.readline())
-    said, _ = cancel.communicate(timeout=300)
-    assert (cancel.returncode, said.splitlines()[-1].startswith("cancelled")) == (0, True)
-    assert pipeline.run_over(east.run_id).value == "SUCCESS"
-    assert pipeline.run_over(waiting.run_id).value == "CANCELED"
+    with ExitStack() as held_up:
+        with no_rows_come(pipeline, "north"):
+            backfill(pipeline, "launch", *DAYS, *EAST, "--again", "--yes")
+            east = run_of(pipeline, "acme-east")
+            eventually("an emptied window", lambda: emptied(pipeline, "acme-east"))
+            held_up.enter_context(nothing_starts(pipeline, "north", why="the others shall wait"))
+            backfill(pipeline, "launch", *DAYS, *BOTH, "--customer", "acme", "--again", "--yes")
+            waiting = run_of(pipeline, "acme")
+            command = typed(pipeline, "cancel", *BOTH, "--finish", "--yes")
+            cancel = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            assert cancel.stdout
+            eventually("that it waits", lambda: "1 emptied windows are at work" in cancel.stdout.readline())
+        said, _ = cancel.communicate(timeout=300)
+        assert (cancel.returncode, said.splitlines()[-1].startswith("cancelled")) == (0, True)
+        assert pipeline.run_over(east.run_id).value == "SUCCESS"
+        assert pipeline.run_over(waiting.run_id).value == "CANCELED"
     assert not pipeline.live.wrong_rows("north", "acme-east", WHOLE)
     assert pipeline.live.wrong_rows("north", "acme", WHOLE), "its days were never emptied: they are as they were"
-    backfill(pipeline, "resume", "north")

@@ -20,6 +20,7 @@ from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline_tests.faults.driver import KillPoint, calls, carry_out
 from backfill_pipeline_tests.faults.test_systems_killed import blocked_reads, lock_scores, pid_of
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, LEASE_SECONDS, THREE_DAYS, Small
+from backfill_pipeline_tests.standstill import stop
 from backfill_pipeline_tests.worker.servers import wait_until
 
 
@@ -33,7 +34,7 @@ def killed_above_a_paused_worker(small: Small, folder: Path) -> Claim:
     small.damaged()
     pid = pid_of(small, f"worker-{CLUSTER}")
     assert pid
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     dead = small.killed(folder, KillPoint("temporal.status"))
     threading.Timer(LEASE_SECONDS + 2, os.kill, [pid, signal.SIGCONT]).start()
     return dead

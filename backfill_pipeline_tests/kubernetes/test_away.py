@@ -15,6 +15,7 @@ from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, TestCluster, until
 from backfill_pipeline_tests.kubernetes.test_launch import CRONJOB, launch, over
+from backfill_pipeline_tests.standstill import standing_still
 
 COUNTS = ("python", "-uc", "import time\nfor i in range(60): print('line', i); time.sleep(0.2)")
 ALL_LINES = [f"line {i}" for i in range(60)]
@@ -29,12 +30,8 @@ def api_server(of: TestCluster) -> int:
 @contextmanager
 def away(of: TestCluster) -> Iterator[None]:
     """The API server answers nobody, as when the network is gone."""
-    pid = api_server(of)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(api_server(of)):
         yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_the_log_goes_on_where_its_connection_broke_nothing_lost_or_twice(

@@ -3,8 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from backfill_pipeline.stores import mutations
 from backfill_pipeline.stores.clickhouse import ShardStore
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
+from backfill_pipeline_tests.standstill import standing_still
 from backfill_pipeline_tests.worker.servers import wait_until
 
 _UNDER_WAY = "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase()"
@@ -28,15 +27,6 @@ def worker(small: Small) -> int:
     state = last_state(small.live.state.folder)
     assert state
     return state.pids[f"worker-{CLUSTER}"]
-
-
-@contextmanager
-def paused(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def interrupted(process: BaseProcess) -> None:
@@ -107,7 +97,7 @@ def test_d15_a_cancel_while_a_workflow_runs_ends_job_and_workflow_and_names_the_
 ) -> None:
     small.damaged()
     claim, pid = small.claim(), worker(small)
-    with small.live.systems(CLUSTER) as systems, paused(pid):
+    with small.live.systems(CLUSTER) as systems, standing_still(pid):
         process = driver.start(small.live.config, claim, tmp_path)
         wait_until(lambda: bool(running(systems)) and (tmp_path / "launch").exists(), "an open workflow")
         threading.Timer(1, os.kill, [pid, signal.SIGCONT]).start()
