@@ -67,7 +67,7 @@ def test_nobody_has_to_guess_how_a_command_is_called(words: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_the_example_of_every_command_is_one_that_it_would_take(words: tuple[str, ...]) -> None:
-    examples = (COMMANDS[words].epilog or "").split(":", 1)[1].split("|")
+    _, *examples = (COMMANDS[words].epilog or "").split("\n\n")
     for example in examples:
         arguments = shlex.split(example)[1 + len(words) :]
         COMMANDS[words].make_context("backfill", arguments)  # a wrong option or value raises

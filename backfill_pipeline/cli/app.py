@@ -21,3 +21,8 @@ DagsterUrl = Annotated[
     str | None,
     typer.Option("--dagster", help="Dagster's address; else BACKFILL_DAGSTER, else that of the stack in --folder."),
 ]
+
+
+def examples(*commands: str) -> str:
+    """An epilog of a command's help: a line for each, to be copied as it stands."""
+    return "\n\n".join(["Examples:" if len(commands) > 1 else "Example:", *commands])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples
 from backfill_pipeline.cli.look import shown_plan
 from backfill_pipeline.cli.options import (
     Approve,
@@ -30,8 +30,10 @@ LONGEST_SECONDS = 30 * 24 * 3600
 
 
 @app.command(
-    epilog="Examples: backfill launch --start-time 2026-01-01 --end-time 2026-01-31 --why 'stale since the migration' | "
-    "backfill launch --cluster north --customer acme* --start-time 2026-01-05 --end-time 2026-01-05 --yes --wait"
+    epilog=examples(
+        "backfill launch --start-time 2026-01-01 --end-time 2026-01-31 --why 'stale since the migration'",
+        "backfill launch --cluster north --customer 'acme*' --start-time 2026-01-05 --end-time 2026-01-05 --yes --wait",
+    )
 )
 def launch(
     start_time: First,

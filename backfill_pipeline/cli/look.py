@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
-from backfill_pipeline.cli.options import Approve, AsJson, Clusters, Customers, Datasets, JobDays, approved_of, day_of
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples
+from backfill_pipeline.cli.options import (
+    Approve,
+    AsJson,
+    Clusters,
+    Customers,
+    Datasets,
+    First,
+    JobDays,
+    Last,
+    approved_of,
+    day_of,
+)
 
 if TYPE_CHECKING:
     from backfill_pipeline.config import Config
@@ -21,7 +32,7 @@ EVERY_SECONDS = 5.0
 EXAMPLE = "--start-time 2026-01-01 --end-time 2026-01-31"
 
 
-@app.command(epilog="Examples: backfill status | backfill status --cluster north --watch | backfill status --json")
+@app.command(epilog=examples("backfill status", "backfill status --cluster north --watch", "backfill status --json"))
 def status(
     cluster: Clusters = None,
     customer: Customers = None,
@@ -83,12 +94,15 @@ def _watched(asked: "Asked") -> int:
 
 
 @app.command(
-    epilog=f"Examples: backfill plan {EXAMPLE} | backfill plan --customer acme* {EXAMPLE} --statements "
-    f"| backfill plan --dataset labels {EXAMPLE} --json"
+    epilog=examples(
+        f"backfill plan {EXAMPLE}",
+        f"backfill plan --customer 'acme*' {EXAMPLE} --statements",
+        f"backfill plan --dataset labels {EXAMPLE} --json",
+    )
 )
 def plan(
-    start_time: Annotated[str, typer.Option(help="First day, such as 2026-01-01 (UTC).")],
-    end_time: Annotated[str, typer.Option(help="Last day, inclusive.")],
+    start_time: First,
+    end_time: Last,
     cluster: Clusters = None,
     customer: Customers = None,
     dataset: Datasets = None,

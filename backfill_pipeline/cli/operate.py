@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples
 from backfill_pipeline.cli.options import Cluster, Clusters, Customers, Datasets, Days, JobDays, Yes, ask_again, confirm
 
 
 @app.command(
-    epilog="Examples: backfill retry | backfill retry --cluster north acme 2026-01-05 | backfill retry --cancelled"
+    epilog=examples("backfill retry", "backfill retry --cluster north acme 2026-01-05", "backfill retry --cancelled")
 )
 def retry(
     customer: Annotated[str | None, typer.Argument(help="Only this id, or glob.")] = None,
@@ -39,7 +39,7 @@ def retry(
     ask_again(site.config, found, yes, job_days, "no such day has failed")
 
 
-@app.command(epilog="Example: backfill reset --cluster north acme 2026-01-05 2026-01-06")
+@app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-06"))
 def reset(
     customer: Annotated[str, typer.Argument(help="The id, or a glob.")],
     days: Annotated[list[str], typer.Argument(help="Days such as 2026-01-05, whatever became of them.")],
@@ -62,7 +62,7 @@ def reset(
 
 
 @app.command(
-    epilog="Examples: backfill cancel --cluster north --finish | backfill cancel --customer acme --leave-empty"
+    epilog=examples("backfill cancel --cluster north --finish", "backfill cancel --customer acme --leave-empty")
 )
 def cancel(
     cluster: Clusters = None,
@@ -111,7 +111,7 @@ def cancel(
     typer.echo("cancelled; `backfill status` shows what was left empty")
 
 
-@app.command(epilog="Example: backfill pause north --why 'disk is being changed'")
+@app.command(epilog=examples("backfill pause north --why 'disk is being changed'"))
 def pause(
     cluster: Cluster,
     why: Annotated[str, typer.Option(help="What the others read who wonder why nothing starts.")],
@@ -130,7 +130,7 @@ def pause(
     typer.echo(f"{cluster} is paused; go on with: backfill resume {cluster}")
 
 
-@app.command(epilog="Example: backfill resume north")
+@app.command(epilog=examples("backfill resume north"))
 def resume(cluster: Cluster, folder: Folder = LOCAL, config: ConfigFile = None, dagster: DagsterUrl = None) -> None:
     """End a pause, or a stop because most windows had failed."""
     from backfill_pipeline.cli.site import dagster_client, site_of

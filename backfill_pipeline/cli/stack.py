@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from backfill_pipeline.cli.app import LOCAL, Folder, app
+from backfill_pipeline.cli.app import LOCAL, Folder, app, examples
 
 config_app = typer.Typer(help="The configuration file.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -24,7 +24,7 @@ Launcher = Annotated[
 ]
 
 
-@config_app.command("check", epilog="Example: backfill config check config.example.yaml")
+@config_app.command("check", epilog=examples("backfill config check config.example.yaml"))
 def config_check(
     file: Annotated[Path, typer.Argument(help="YAML or JSON; the older scripts' config.json too.")],
 ) -> None:
@@ -43,7 +43,9 @@ def config_check(
     check_secrets(file, config)
 
 
-@app.command(epilog="Examples: backfill stack | backfill stack --folder /tmp/mine | backfill stack --config mine.yaml")
+@app.command(
+    epilog=examples("backfill stack", "backfill stack --folder /tmp/mine", "backfill stack --config mine.yaml")
+)
 def stack(
     folder: Folder = LOCAL,
     config: Annotated[Path | None, typer.Option(help="Your own addresses: what it names is not started here.")] = None,
@@ -56,7 +58,7 @@ def stack(
     Stack(folder, config=config, launcher=launcher).run_forever(print_addresses, lambda line: print(line, flush=True))
 
 
-@app.command(epilog="Examples: backfill demo | backfill demo --size 0.2 | backfill demo --keep")
+@app.command(epilog=examples("backfill demo", "backfill demo --size 0.2", "backfill demo --keep"))
 def demo(
     folder: Folder = LOCAL,
     size: Annotated[float, typer.Option(min=0.01, help="1.0 is 150 conversations per customer and day.")] = 1.0,
@@ -75,7 +77,7 @@ def demo(
     raise typer.Exit(run(Demo(folder.resolve(), size=size, seed=seed, keep=keep, launcher=launcher), Console()))
 
 
-@app.command(epilog="Example: backfill stop --folder /tmp/mine")
+@app.command(epilog=examples("backfill stop --folder /tmp/mine"))
 def stop(folder: Folder = LOCAL) -> None:
     """End the stack that `backfill demo --keep` left running; its state is kept."""
     from backfill_pipeline.stack.background import stop_in_background
