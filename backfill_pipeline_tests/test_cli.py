@@ -37,6 +37,7 @@ def commands(group: Any = None, *path: str) -> Iterator[tuple[tuple[str, ...], A
 
 COMMANDS = dict(commands())
 EXAMPLE = ("--config", "config.example.yaml")
+NOWHERE = "http://127.0.0.1:1"
 MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REVERSED = [("2026-01-02", "2026-01-01"), ("2026-13-01", "2026-01-01"), ("", "")]
 
@@ -99,6 +100,13 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("launch", *MONTH, *EXAMPLE),  # no Dagster is known
         ("launch", *MONTH, "--dagster", "here", *EXAMPLE),
         ("launch", *MONTH),  # no configuration is known
+        ("launch", "--start-time", "2026-01-01", "--end-time", "2100-01-01", "--dagster", NOWHERE, *EXAMPLE),
+        ("launch", "--start-time", "1999-01-01", "--end-time", "2026-01-01", "--dagster", NOWHERE, *EXAMPLE),
+        ("launch", "--start-time", "2026-01-01", "--end-time", "9999-12-31", *EXAMPLE),
+        ("retry", "acme", "2100-01-01", *EXAMPLE),
+        ("reset", "acme", "1999-12-31", *EXAMPLE),
+        ("reset", "acme", "2100-01-01", *EXAMPLE),
+        ("reset", "acme", "9999-12-31", *EXAMPLE),
         ("retry", "nobody", *EXAMPLE),
         ("retry", "acme", "2026-02-30", *EXAMPLE),
         ("reset", "acme", "yesterday", *EXAMPLE),

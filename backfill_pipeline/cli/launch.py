@@ -1,7 +1,8 @@
 """`backfill launch`."""
 
 import getpass
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -23,9 +24,13 @@ from backfill_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from backfill_pipeline.clients.dagster import DagsterClient
+    from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.operations.launch import Survey
 
+T = TypeVar("T")
 LONGEST_SECONDS = 30 * 24 * 3600
 
 
@@ -93,15 +98,21 @@ def launch(
 
 def _tell(found: "Survey", again: bool) -> None:
     """What is left out, an asset per line, and why."""
+    hint = "done again" if again else "left out; --again does them too"
+    busy, done = _by_asset(found.at_work), _by_asset(found.done)
     for of in found.wanted:
         who = f"{of.dataset} of {of.customer} on {of.cluster}"
-        busy = {by: d for (o, d), by in found.at_work.items() if o == of}
-        for by in sorted(busy):
+        for by in sorted(set(busy.get(of, ()))):
             typer.echo(f"at work: {who}: {by}")
-        done = [at for (o, _), at in found.done.items() if o == of]
-        if done:
-            hint = "done again" if again else "left out; --again does them too"
-            typer.echo(f"done: {who}: {len(done)} days, the last at {max(done):%Y-%m-%d %H:%M} UTC: {hint}")
+        if times := done.get(of):
+            typer.echo(f"done: {who}: {len(times)} days, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}")
+
+
+def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
+    found: dict[Of, list[T]] = {}
+    for (of, _), value in days.items():
+        found.setdefault(of, []).append(value)
+    return found
 
 
 def _waited(client: "DagsterClient", backfills: list[str]) -> int:

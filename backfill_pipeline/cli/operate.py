@@ -29,12 +29,13 @@ def retry(
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.domain.windows import parse_day
     from backfill_pipeline.operations.again import failed_days
-    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.operations.select import refuse_no_partitions, select
     from backfill_pipeline.steps.systems import open_ledger
 
     named = [parse_day(d) for d in days or ()]
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer] if customer else (), dataset or ())
+    refuse_no_partitions(site.config, wanted, named)
     found = failed_days(open_ledger(site.config), wanted, named, cancelled=cancelled)
     ask_again(site.config, found, yes, job_days, "no such day has failed")
 
@@ -53,11 +54,12 @@ def reset(
     """Forget what became of these days and do them again, also days that are done."""
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.domain.windows import parse_day
-    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.operations.select import refuse_no_partitions, select
 
     named = sorted({parse_day(d) for d in days})
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer], dataset or ())
+    refuse_no_partitions(site.config, wanted, named)
     ask_again(site.config, dict.fromkeys(wanted, named), yes, job_days, "no such customer")
 
 

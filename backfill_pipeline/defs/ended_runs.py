@@ -1,5 +1,6 @@
 """How Dagster's runs ended, as outcomes of days: one query, as a failed run's tags say which days it has done."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
@@ -21,21 +22,27 @@ ENDED = {
 UNFINISHED = [s for s in dg.DagsterRunStatus if s not in ENDED]
 OVERLAP = timedelta(seconds=60)  # a run's end is stamped before it is stored, by a clock that may be another machine's
 AT_ONCE = 1000  # each is unpacked in Python: a second or two
+MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 WITHOUT_A_WORD = "its process is gone, and nothing was said"
 
 
 def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[Sequence[dg.RunRecord], datetime | None]:
-    """Runs that ended after this moment, or a little before, oldest first; and the moment to ask from next."""
-    after = since - OVERLAP if since else None
+    """Runs that ended after this moment, oldest first; and the moment to ask from next.
+
+    That is a little before the newest end, but never so where more may wait than are read at once: a thousand runs that
+    were cancelled within a minute would be read again and again, and nothing behind them.
+    """
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=list(ENDED), updated_after=after),
+        dg.RunsFilter(statuses=list(ENDED), updated_after=since),
         limit=AT_ONCE,
         order_by="update_timestamp",
         ascending=True,
     )
-    newest = max((r.update_timestamp.replace(tzinfo=UTC) for r in records), default=None)
-    return records, newest or since
+    if not records:
+        return records, since
+    newest = records[-1].update_timestamp.replace(tzinfo=UTC)
+    return records, newest - (OVERLAP if len(records) < AT_ONCE else timedelta.resolution)
 
 
 def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of]) -> Iterator[Outcome]:
@@ -53,10 +60,7 @@ def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:
     """None for a run whose tags name no range, as anybody may launch: it must not stop all others' retries."""
     first = run_tags.get(RANGE_START) or run_tags.get("dagster/partition")
     last = run_tags.get(RANGE_END) or first
-    try:
-        return from_inclusive_days(parse_day(first), parse_day(last)).days if first and last else ()
-    except Refused:
-        return ()
+    return _days(first, last) if first and last else ()
 
 
 def at_work(instance: dg.DagsterInstance, keys: Mapping[dg.AssetKey, Of]) -> set[Of]:
@@ -73,10 +77,15 @@ def done_tag(days: Iterable[date]) -> str:
 def _done(run_tags: Mapping[str, str]) -> set[date]:
     """None where the tag is not there: what was materialized just before the process was killed is done again."""
     found = (w.split("..") for w in run_tags.get(tags.DONE, "").split())
+    return {d for w in found for d in _days(w[0], w[-1])}
+
+
+def _days(first: str, last: str) -> Sequence[date]:
     try:
-        return {d for w in found for d in from_inclusive_days(parse_day(w[0]), parse_day(w[-1])).days}
+        window = from_inclusive_days(parse_day(first), parse_day(last))
     except Refused:
-        return set()
+        return ()
+    return window.days if window.end - window.start <= timedelta(days=MOST_DAYS) else ()
 
 
 def _outcome(record: dg.RunRecord, of: Of, ended: Ended, days: tuple[date, ...]) -> Outcome:
@@ -104,5 +113,5 @@ def _remedy(run_tags: Mapping[str, str]) -> Remedy:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    """A tag may be anybody's."""
-    return int(text) if text and text.isascii() and text.isdigit() else otherwise
+    """A tag may be anybody's; the ledger's column takes no number of ten digits."""
+    return int(text) if text and re.fullmatch("[0-9]{1,4}", text) else otherwise

@@ -14,7 +14,7 @@ UNSENT = 100  # alerts that wait for their webhook; older ones are in the log of
 
 @dataclass(frozen=True)
 class Memory:
-    """seen_until: runs that ended before are known. emptied: attempts that an alert told."""
+    """seen_until: runs that ended before are known; the next look asks from there. emptied: attempts that an alert told."""
 
     seen_until: datetime | None = None
     ends: Mapping[str, tuple[WindowEnd, ...]] = field(default_factory=dict)

@@ -108,6 +108,7 @@ _PART = r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(h|ms|m|s|us|µs|ns)"
 _DURATION = re.compile(f"(?:{_PART})+")
 SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=3660)
 YEARS = range(1900, 2301)  # what both engines hold; the last is only ever an exclusive end
+_OTHER_YEAR = f"its year is not one of {YEARS[0]} to {YEARS[-1]}"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -132,12 +133,19 @@ def parse_day(text: str) -> date:
     """A partition key such as `2026-01-15`.
 
     Raises:
-        Refused: it is none.
+        Refused: it is none, or of a year that the engines can't hold.
     """
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
-        raise Refused("Not a day", where=repr(text), why=str(error), next_step="write it as 2026-01-15") from None
+        raise _not_a_day(text, str(error)) from None
+    if day.year not in YEARS:
+        raise _not_a_day(text, _OTHER_YEAR)
+    return day
+
+
+def _not_a_day(text: str, why: str) -> Refused:
+    return Refused("Not a day", where=repr(text[:80]), why=why, next_step="write it as 2026-01-15")
 
 
 def rfc3339(moment: datetime) -> str:
@@ -161,7 +169,7 @@ def parse_rfc3339(text: str) -> datetime:
     if moment.tzinfo is None or "T" not in text.upper():
         raise _not_rfc3339(text, "date, time and zone are all needed")
     if utc.year not in YEARS:
-        raise _not_rfc3339(text, f"its year is not one of {YEARS[0]} to {YEARS[-1]}")
+        raise _not_rfc3339(text, _OTHER_YEAR)
     return utc
 
 

@@ -34,10 +34,11 @@ def at_work(client: DagsterClient, ledger: Ledger, wanted: Sequence[Of]) -> AtWo
     backfills = [b for b in client.unfinished_backfills() if b.keys & keys.keys()]
     inside = [b for b in backfills if all(k in keys or k[0] == "ready" for k in b.keys)]
     runs = [r for r in client.unfinished_runs() if r.keys & keys.keys()]
+    emptied = ledger.emptied()
     return AtWork(
         tuple(inside),
         tuple(runs),
-        tuple((r, e) for r in runs for e in _emptied_by(r, keys, ledger.emptied())),
+        tuple((r, e) for r in runs for e in _emptied_by(r, keys, emptied)),
         tuple(b for b in backfills if b not in inside),
     )
 

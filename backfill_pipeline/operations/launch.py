@@ -9,10 +9,10 @@ from backfill_pipeline.config import Config
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import ready_key
 from backfill_pipeline.defs.ended_runs import days_of
-from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import Approval, approving
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window, windows_of
+from backfill_pipeline.operations.select import refuse_no_partitions
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.progress import proved
 
@@ -46,7 +46,7 @@ def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequen
     Raises:
         Refused: the window has days that are no partition of a cluster.
     """
-    _refuse_no_partitions(config, wanted, window)
+    refuse_no_partitions(config, wanted, window.days)
     at_work: dict[tuple[Of, date], str] = {}
     keys = keys_of(wanted)
     for backfill in client.unfinished_backfills():
@@ -106,15 +106,3 @@ def _launched(client: DagsterClient, cluster: str, days: Days, run_tags: Mapping
     assets |= {key: windows_of(days[of]) for key, of in keys_of(days).items()}
     title = f"{cluster}: {len(days)} assets, {every[0].days[0]} to {every[-1].days[-1]}"
     return client.launch_days(assets, title=title, tags=run_tags)
-
-
-def _refuse_no_partitions(config: Config, wanted: Sequence[Of], window: Window) -> None:
-    early = sorted({of.cluster for of in wanted if window.start < config.cluster(of.cluster).first_day})
-    if early:
-        first = ", ".join(f"{c}: {config.cluster(c).first_day}" for c in early)
-        raise Refused(
-            "Days that are no partition",
-            where=str(window),
-            why=f"they lie before the first day of {first}",
-            next_step="begin later, or set `first_day` of the cluster",
-        )

@@ -1,11 +1,13 @@
-"""Which assets an operator means: clusters, customers with globs, datasets. Pure."""
+"""Which assets and days an operator means: clusters, customers with globs, datasets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
 from backfill_pipeline.config import Cluster, Config
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.domain.windows import ONE_DAY
 
 
 def select(
@@ -27,6 +29,30 @@ def select(
     if idle:
         raise _nobody(idle, chosen)
     return tuple(_assets(config, found, datasets))
+
+
+def refuse_no_partitions(config: Config, wanted: Iterable[Of], days: Iterable[date]) -> None:
+    """Before anything is asked for: a run of such a day would fail.
+
+    Raises:
+        Refused: a day lies before its cluster's first one, or is not over.
+    """
+    named = sorted(days)
+    if not named:
+        return
+    first = {c: config.cluster(c).first_day for c in sorted({of.cluster for of in wanted})}
+    early = ", ".join(f"{c}: {day}" for c, day in first.items() if named[0] < day)
+    yesterday = datetime.now(UTC).date() - ONE_DAY
+    if early:
+        raise _no_partition(
+            named[0], f"before the first day of {early}", "begin later, or set the cluster's `first_day`"
+        )
+    if named[-1] > yesterday:
+        raise _no_partition(named[-1], "it is not over in UTC", f"end with {yesterday} at the latest")
+
+
+def _no_partition(day: date, why: str, next_step: str) -> Refused:
+    return Refused("A day that is no partition", where=str(day), why=why, next_step=next_step)
 
 
 def _fits(customer: str, globs: Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from backfill_pipeline.config import Limits
 from backfill_pipeline.definitions import definitions_of
-from backfill_pipeline.defs import tags
+from backfill_pipeline.defs import ended_runs, tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, done_tag
 from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.ops import job_days_asked, tell_cause
@@ -133,7 +133,11 @@ def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(
     [
         {RANGE_START: "2026-01-08", RANGE_END: "2026-01-02"},
         {RANGE_START: "yesterday"},
+        {RANGE_START: "0001-01-01", RANGE_END: "9999-12-31"},
+        {RANGE_START: "1950-01-01", RANGE_END: "2250-12-31"},
         {tags.RETRY: "many"},
+        {tags.RETRY: "99999999999"},
+        {tags.JOB_DAYS: "9" * 5000},
         {tags.DONE: "all"},
     ],
 )
@@ -141,6 +145,18 @@ def test_a_run_with_tags_of_anybody_does_not_stop_the_retries_of_all_others(site
     site.ran(Status.FAILURE, of=site.east)
     site.ran(Status.FAILURE, **given)
     assert site.east in {r.of for r in site.tick().due}
+
+
+def test_more_runs_that_ended_at_once_than_a_look_reads_do_not_hide_what_ended_after_them(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill of many runs that is cancelled ends them within seconds."""
+    monkeypatch.setattr(ended_runs, "AT_ONCE", 5)
+    for _ in range(12):
+        site.ran(Status.CANCELED, of=site.east)
+    failed = site.ran(Status.FAILURE)
+    found = [r.failed_run for _ in range(4) for r in site.tick().due]
+    assert failed in found
 
 
 def test_another_customers_success_does_not_hide_a_failure(site: Site) -> None:

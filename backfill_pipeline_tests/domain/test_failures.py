@@ -155,6 +155,12 @@ def test_the_evidence_shows_what_gave_the_cause_away_however_long_the_text() -> 
     assert str(found).startswith("deadlock: again, smaller. ")
 
 
+def test_no_text_of_a_job_is_refused_as_the_value_of_a_tag_or_obeyed_by_a_terminal() -> None:
+    said = diagnose(["begun\x00ended\x1b]0;mine\x07\x9b31m \udcff deadlock detected\r\nDETAIL: Process\t42 é 漢 🙂"])
+    assert said.cause is Cause.DEADLOCK
+    assert said.evidence == "begun ended ]0;mine 31m deadlock detected DETAIL: Process 42 é 漢 🙂"
+
+
 @pytest.mark.parametrize("named", [*Cause, *Remedy])
 def test_no_name_is_refused_as_the_value_of_a_tag(named: Cause | Remedy) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", named.slug)

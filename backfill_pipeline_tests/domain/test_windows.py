@@ -143,3 +143,10 @@ def test_a_time_that_can_not_be_read_is_refused_by_name_and_no_traceback(text: s
 @given(days)
 def test_a_partition_key_is_the_day_that_it_says(day: date) -> None:
     assert parse_day(str(day)) == day
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "1899-12-31", "2301-01-01", "9999-12-31", "2026-02-30", "", "today"])
+def test_a_day_that_no_window_can_hold_is_refused_and_no_traceback(text: str) -> None:
+    """The day after the last one of year 9999 is an error of Python's, deep in whatever asked."""
+    with pytest.raises(Refused, match="Not a day"):
+        parse_day(text)
