@@ -33,8 +33,11 @@ def test_a_value_of_the_template_is_replaced_and_never_given_twice() -> None:
 
 def test_k2_a_pod_that_dies_is_not_started_again_by_kubernetes() -> None:
     template = cronjob()
-    template["spec"]["jobTemplate"]["spec"]["backoffLimit"] = 6
-    assert job_of(template, LAUNCH)["spec"]["backoffLimit"] == 0
+    template["spec"]["jobTemplate"]["spec"] |= {"backoffLimit": 6, "completions": 3, "parallelism": 3}
+    template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] = "OnFailure"
+    made = job_of(template, LAUNCH)["spec"]
+    assert (made["backoffLimit"], made["completions"], made["parallelism"]) == (0, 1, 1)
+    assert made["template"]["spec"]["restartPolicy"] == "Never"
 
 
 def test_k1_no_job_without_a_deadline() -> None:

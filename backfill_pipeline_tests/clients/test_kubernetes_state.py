@@ -73,6 +73,8 @@ def test_an_eviction_and_a_deadline_are_told_by_name() -> None:
 
 
 def test_a_pending_job_says_what_it_waits_for() -> None:
+    suspended = condition("Suspended", "JobSuspended", "Job suspended")
+    assert status_of(job(suspended), []).reason == "JobSuspended (Job suspended)"
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
     assert status_of(job(), [pod("Pending", waiting)]).reason == "ImagePullBackOff (Back-off pulling image)"
     found = status_of(job(), [pod("Pending", conditions=[UNSCHEDULABLE])])

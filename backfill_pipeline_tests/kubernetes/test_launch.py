@@ -1,5 +1,6 @@
 """The launch matrix on a real API server: what is made, adopted, refused; and how a Job's end is told."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -105,11 +106,26 @@ def test_cancel_waits_until_the_process_is_gone(alone: Namespace, jobs: Kubernet
     jobs.cancel("one")
 
 
+def changed(alone: Namespace, change: Callable[[client.V1JobSpec], None]) -> None:
+    """The CronJob's template as somebody else left it."""
+    batch = client.BatchV1Api(alone.api)
+    cronjob = batch.read_namespaced_cron_job(CRONJOB, alone.name)
+    change(cronjob.spec.job_template.spec)
+    batch.replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
+
+
+def test_a_template_whose_jobs_begin_suspended_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """As a queueing controller has them; nobody but it, or a person, starts such a Job."""
+    alone.cronjob(CRONJOB, *HELLO)
+    changed(alone, lambda job: setattr(job, "suspend", True))
+    jobs.ensure(launch())
+    until("its reason", lambda: "JobSuspended" in jobs.status("one").reason)
+    assert jobs.status("one").state is JobState.PENDING
+
+
 def test_an_image_that_cant_be_pulled_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
     alone.cronjob(CRONJOB, *HELLO)
-    cronjob = client.BatchV1Api(alone.api).read_namespaced_cron_job(CRONJOB, alone.name)
-    cronjob.spec.job_template.spec.template.spec.containers[0].image = "absent:1"
-    client.BatchV1Api(alone.api).replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
+    changed(alone, lambda job: setattr(job.template.spec.containers[0], "image", "absent:1"))
     jobs.ensure(launch())
     until("its reason", lambda: "ImagePullBackOff" in jobs.status("one").reason)
     found = jobs.status("one")

@@ -25,6 +25,9 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
     pod["spec"]["terminationGracePeriodSeconds"] = min(
         pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS
     )
+    pod["spec"]["restartPolicy"] = (
+        "Never"  # a container that is started again in its pod begins again, and its log is lost
+    )
     for container in pod["spec"]["containers"]:
         container["env"] = _env(container.get("env", []), launch.env)
     return {
@@ -33,6 +36,8 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
         "metadata": {"name": launch.job_name, **_marked(given, launch)},
         "spec": {
             **spec,
+            "completions": 1,
+            "parallelism": 1,
             "backoffLimit": 0,  # another pod would start again what an earlier one began: retries are the pipeline's
             "activeDeadlineSeconds": max(1, int(launch.deadline_seconds)),
             "ttlSecondsAfterFinished": max(spec.get("ttlSecondsAfterFinished", 0), LOG_SECONDS),

@@ -23,7 +23,8 @@ def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = (
         return JobStatus(JobState.RUNNING, reason="it is being deleted")
     if any(pod.get("status", {}).get("phase") == "Running" for pod in pods):
         return JobStatus(JobState.RUNNING)
-    reason = "; ".join(_waits(pods)) or _quota(events) or "no pod yet"
+    suspended = _condition(job, "Suspended")
+    reason = "; ".join(_waits(pods)) or (_said(suspended) if suspended else _quota(events)) or "no pod yet"
     return JobStatus(JobState.PENDING, reason=reason, is_stuck=_is_stuck(pods))
 
 
