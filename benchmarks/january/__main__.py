@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = options.results or RESULTS / f"{january.name}.json"
     replace(outcome, command=_command(arguments)).write(path)
     pages_path = path.with_suffix(".md")
-    pages_path.write_text(pages, encoding="utf-8")
+    pages_path.write_text(pages.replace(str(folder), "FOLDER"), encoding="utf-8")
     console.print(
         f"\n{path}\nwhat the operator sees of the first failed run of each fault: {pages_path}", soft_wrap=True
     )
@@ -73,7 +73,10 @@ def _january(options: argparse.Namespace) -> January:
 
 
 def _command(arguments: Sequence[str] | None) -> str:
-    return " ".join(["python -m benchmarks.january", *(sys.argv[1:] if arguments is None else arguments)])
+    """As anybody may repeat it: where its stack stood says nothing."""
+    given = [str(a) for a in (sys.argv[1:] if arguments is None else arguments)]
+    places = {n for at, a in enumerate(given) if a in ("--folder", "--results") for n in (at, at + 1)}
+    return " ".join(["python -m benchmarks.january", *(a for n, a in enumerate(given) if n not in places)])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
