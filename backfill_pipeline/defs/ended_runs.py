@@ -24,6 +24,8 @@ OVERLAP = timedelta(seconds=60)  # a run's end is stamped before it is stored, b
 AT_ONCE = 1000  # each is unpacked in Python: a second or two
 MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
+AGAIN_OF = "dagster/parent_run_id"  # Dagster's, on a run that is executed again: it inherits all other tags
+OF_ITSELF = (tags.CAUSE, tags.REMEDY, tags.EVIDENCE, tags.DONE)
 WITHOUT_A_WORD = "its process is gone, and nothing was said"
 
 
@@ -48,12 +50,18 @@ def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[S
 def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of]) -> Iterator[Outcome]:
     """What the run did to the days of each asset; a failure in part has done some."""
     run, ended = record.dagster_run, ENDED[record.dagster_run.status]
+    said = _said(run)
     for key in sorted((run.asset_selection or set()) & keys.keys()):
         days = set(days_of(run.tags))
-        done = days if ended is Ended.DONE else _done(run.tags) & days
+        done = days if ended is Ended.DONE else _done(said) & days
         for how, those in ((Ended.DONE, done), (ended, days - done)):
             if those:
-                yield _outcome(record, keys[key], how, tuple(sorted(those)))
+                yield _outcome(record, said, keys[key], how, tuple(sorted(those)))
+
+
+def _said(run: dg.DagsterRun) -> Mapping[str, str]:
+    """What the run told of itself; what it has from the one that it repeats is not its own."""
+    return {t: run.tags[t] for t in OF_ITSELF if t in run.tags and run.tags.get(tags.SAID_BY) == run.run_id}
 
 
 def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:
@@ -74,9 +82,9 @@ def done_tag(days: Iterable[date]) -> str:
     return " ".join(map(str, windows_of(days)))
 
 
-def _done(run_tags: Mapping[str, str]) -> set[date]:
+def _done(said: Mapping[str, str]) -> set[date]:
     """None where the tag is not there: what was materialized just before the process was killed is done again."""
-    found = (w.split("..") for w in run_tags.get(tags.DONE, "").split())
+    found = (w.split("..") for w in said.get(tags.DONE, "").split())
     return {d for w in found for d in _days(w[0], w[-1])}
 
 
@@ -88,8 +96,9 @@ def _days(first: str, last: str) -> Sequence[date]:
     return window.days if window.end - window.start <= timedelta(days=MOST_DAYS) else ()
 
 
-def _outcome(record: dg.RunRecord, of: Of, ended: Ended, days: tuple[date, ...]) -> Outcome:
+def _outcome(record: dg.RunRecord, said: Mapping[str, str], of: Of, ended: Ended, days: tuple[date, ...]) -> Outcome:
     run = record.dagster_run
+    retry_of = None if AGAIN_OF in run.tags else run.tags.get(tags.RETRY_OF)
     at = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
     return Outcome(
         of=of,
@@ -97,19 +106,21 @@ def _outcome(record: dg.RunRecord, of: Of, ended: Ended, days: tuple[date, ...])
         run_id=run.run_id,
         ended=ended,
         ended_at=datetime.fromtimestamp(at, UTC),
-        retry=_number(run.tags.get(tags.RETRY), 0),
+        made_at=record.create_timestamp.replace(tzinfo=UTC),
+        retry_of=retry_of,
+        retry=_number(run.tags.get(tags.RETRY), 0) if retry_of else 0,
         job_days=_number(run.tags.get(tags.JOB_DAYS), len(days_of(run.tags))),
-        cause=run.tags.get(tags.CAUSE, Cause.UNKNOWN),
-        remedy=_remedy(run.tags),
-        evidence=run.tags.get(tags.EVIDENCE, WITHOUT_A_WORD),
+        cause=said.get(tags.CAUSE, Cause.UNKNOWN),
+        remedy=_remedy(said),
+        evidence=said.get(tags.EVIDENCE, WITHOUT_A_WORD),
         kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},
     )
 
 
-def _remedy(run_tags: Mapping[str, str]) -> Remedy:
+def _remedy(said: Mapping[str, str]) -> Remedy:
     """A run that could not say why it failed was killed with its process: nothing is wrong with its window."""
-    said = run_tags.get(tags.REMEDY)
-    return Remedy(said) if said in list(Remedy) else Remedy.AGAIN
+    told = said.get(tags.REMEDY)
+    return Remedy(told) if told in list(Remedy) else Remedy.AGAIN
 
 
 def _number(text: str | None, otherwise: int) -> int:

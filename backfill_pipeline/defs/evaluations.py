@@ -111,7 +111,7 @@ def quarantine_evaluation(
 ) -> dg.AssetCheckEvaluation:
     """reason: why the day is given up; None, it is not."""
     of = "/".join(key.path)
-    said = f"{reason}. Mend it, then materialize the day here, or: {lift_command(state)}" if state and reason else ""
+    said = f"{reason}. Mend it, then materialize the day here, or: {lift_command([state])}" if state and reason else ""
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=Check.QUARANTINE.value,

@@ -9,16 +9,21 @@ from pydantic import TypeAdapter, ValidationError
 from backfill_pipeline.domain.alerts import Alert
 from backfill_pipeline.domain.breaker import WindowEnd
 
-UNSENT = 100  # alerts that wait for their webhook; older ones are in the log of the tick that they came with
+UNSENT = 100  # alerts that wait for their webhook; older ones are in the log of the look that they came with
 
 
 @dataclass(frozen=True)
 class Memory:
-    """seen_until: runs that ended before are known; the next look asks from there. emptied: attempts that an alert told."""
+    """seen_until: runs that ended before are known; the next look asks from there. emptied: attempts that an alert told.
 
+    looks: how many there were. stopped: clusters that an alert told, each with when it was stopped.
+    """
+
+    looks: int = 0
     seen_until: datetime | None = None
     ends: Mapping[str, tuple[WindowEnd, ...]] = field(default_factory=dict)
     emptied: tuple[str, ...] = ()
+    stopped: Mapping[str, datetime] = field(default_factory=dict)
     unsent: tuple[Alert, ...] = ()
 
     @classmethod

@@ -162,9 +162,8 @@ def launch_op(cluster: Cluster, customer: Customer) -> dg.OpDefinition:
 def tell_cause(context: dg.OpExecutionContext, why: Diagnosis) -> None:
     """As tags of the run: its page shows them, lists of runs are filtered by them, the retry sensor acts on them."""
     context.log.error(str(why))
-    context.instance.add_run_tags(
-        context.run_id, {tags.CAUSE: str(why.cause), tags.REMEDY: str(why.remedy), tags.EVIDENCE: why.evidence}
-    )
+    said = {tags.CAUSE: str(why.cause), tags.REMEDY: str(why.remedy), tags.EVIDENCE: why.evidence}
+    context.instance.add_run_tags(context.run_id, {tags.SAID_BY: context.run_id, **said})
 
 
 def launched_by(run_tags: Mapping[str, str]) -> str:

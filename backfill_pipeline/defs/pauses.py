@@ -11,9 +11,12 @@ BY_ITSELF = "the retry sensor"
 
 
 def stop_cluster(instance: dg.DagsterInstance, ledger: Ledger, cluster: str, why: str) -> None:
-    """What runs goes on; what waits keeps waiting until somebody resumes the cluster."""
-    write_pause(ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
+    """What runs goes on; what waits keeps waiting until somebody resumes the cluster.
+
+    The pool is first: who dies in between finds no pause, and stops the cluster again.
+    """
     instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), 0)
+    write_pause(ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
 
 
 def pause_jobs(config: Config) -> list[dg.JobDefinition]:

@@ -2,10 +2,12 @@
 
 A tick gathers how runs ended since the last one, folds it into the ledger's table of failed days, and launches what
 `domain/retries.py` says is due. What is launched is written nowhere: a day whose run waits or works is busy, and a run key
-that was used launches nothing, so a tick that died half way is simply repeated.
+that was used launches nothing, so a tick that died half way is simply repeated. So is what it had to show and to tell: that
+follows from what is, not from what changed, and counts as told once the cursor, which numbers the looks, is kept.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from logging import Logger
@@ -22,29 +24,32 @@ from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.domain.alerts import emptied_alert, quarantine_alerts, stopped_alert
+from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_alerts, stopped_alert
 from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Of, Policy, Retry, due, fold, given_up
-from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
+from backfill_pipeline.stores.failed_days import mark_shown, read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline.stores.pauses import Pause, read_pauses
 
 NAME = "retry_failed_days"
 PER_TICK = 20
+SHOWN_PER_TICK = 1000  # each is an event that Dagster stores by itself
 REMEMBERED_EMPTIED = 1000
+SENDING_SECONDS = 15  # Dagster gives a tick a minute; what the webhook has not taken by then is sent at the next one
 
 
 @dataclass(frozen=True)
 class Tick:
-    """What one look found: failed days as they were and as they are, what changed, what is due, what to remember.
+    """What one look found: failed days, what changed, what is due, what to remember.
 
+    quarantine: days whose asset shows something else than what is, each with why it is given up; None, it no longer is.
     stopped: clusters that must stop now, each with why.
     """
 
-    before: Days
     days: Days
     changed: Days
+    quarantine: tuple[tuple[DayState, str | None], ...]
     due: tuple[Retry, ...]
     stopped: Mapping[str, str]
     memory: Memory
@@ -60,18 +65,27 @@ class Looker:
     policy: Policy
 
     def look(self, memory: Memory, now: datetime) -> Tick:
-        """Gather, fold, write down, choose. Repeated, it finds the same."""
+        """Gather, fold, write down, choose. Repeated with the same memory, it finds the same."""
         records, until = ended_since(self.instance, memory.seen_until)
         outcomes = [o for r in records for o in outcomes_of(r, self.keys)]
         before, pauses = read_failed_days(self.ledger), read_pauses(self.ledger)
         changed = fold(before, outcomes)
         write_failed_days(self.ledger, changed.values())
-        ends, days = remembered(memory.ends, outcomes), {**before, **changed}
+        ends, known = remembered(memory.ends, outcomes), set(self.keys.values())
+        days = {at: s for at, s in {**before, **changed}.items() if at[0] in known}
         stopped = dict(_failing(ends, pauses))
         idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
         waiting = (s for (of, _), s in days.items() if of.cluster not in idle)
         chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
-        return Tick(before, days, changed, chosen, stopped, replace(memory, seen_until=until, ends=ends))
+        kept = replace(memory, seen_until=until, ends=ends, looks=memory.looks + 1)
+        return Tick(days, changed, self._shown(days.values(), kept.looks), chosen, stopped, kept)
+
+    def _shown(self, states: Iterable[DayState], look: int) -> tuple[tuple[DayState, str | None], ...]:
+        """Marked with this look's number: one that died has left the same number to the next, which shows them again."""
+        judged = ((s, given_up(s, self.policy)) for s in states)
+        wrong = [(s, why) for s, why in judged if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
+        mark_shown(self.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in wrong))
+        return tuple(wrong)
 
 
 def _failing(ends: Ends, pauses: Mapping[str, Pause]) -> Iterator[tuple[str, str]]:
@@ -102,7 +116,7 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
         tick = looker.look(Memory.of(context.cursor), datetime.now(UTC))
         for cluster, why in tick.stopped.items():
             stop_cluster(context.instance, looker.ledger, cluster, why)
-        memory = sent(config.alerts.webhook(), told(tick, looker), context.log)
+        memory = sent(config.alerts.webhook(), told(tick, looker, context.log), context.log)
         return dg.SensorResult(
             run_requests=[request_of(r) for r in tick.due],
             skip_reason=None if tick.due else f"{len(tick.days)} days failed once, none is due",
@@ -113,19 +127,21 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
     return retry_failed_days
 
 
-def told(tick: Tick, looker: Looker) -> Memory:
-    """The memory with what is new to tell."""
-    new = [(s, reason) for s, was, reason in _given_up(tick, looker.policy) if reason and not was]
+def told(tick: Tick, looker: Looker, log: Logger) -> Memory:
+    """The memory with what is new to tell; all of it is in the log, whatever becomes of the webhook."""
+    memory = tick.memory
     left = [e for e in looker.ledger.left_emptied() if _is_news(e, tick, looker)]
-    now = datetime.now(UTC).timestamp()
-    alerts = (
-        *tick.memory.unsent,
-        *quarantine_alerts(new),
+    stopped = {c: p for c, p in read_pauses(looker.ledger).items() if p.in_force and p.is_stopped}
+    new: list[Alert] = [
+        *quarantine_alerts([(s, why) for s, why in tick.quarantine if why]),
         *(emptied_alert(Of(e.cluster, e.customer, e.dataset), e.window, e.attempt_id) for e in left),
-        *(stopped_alert(cluster, why, now) for cluster, why in tick.stopped.items()),
-    )
-    known = (*tick.memory.emptied, *(e.attempt_id for e in left))[-REMEMBERED_EMPTIED:]
-    return replace(tick.memory, emptied=known, unsent=alerts)
+        *(stopped_alert(c, p.why, p.since) for c, p in stopped.items() if memory.stopped.get(c) != p.since),
+    ]
+    for alert in new:
+        log.error(f"{alert.subject}: {alert.text}")
+    emptied = (*memory.emptied, *(e.attempt_id for e in left))[-REMEMBERED_EMPTIED:]
+    stops = {c: p.since for c, p in stopped.items()}
+    return replace(memory, emptied=emptied, stopped=stops, unsent=(*memory.unsent, *new))
 
 
 def _is_news(emptied: Emptied, tick: Tick, looker: Looker) -> bool:
@@ -137,16 +153,21 @@ def _is_news(emptied: Emptied, tick: Tick, looker: Looker) -> bool:
 
 
 def sent(webhook: str | None, memory: Memory, log: Logger) -> Memory:
-    """Every alert is logged; without what the webhook took. One that it did not take is sent again at the next look."""
+    """Without what the webhook took. What it did not take, or not in time, is sent again at the next look."""
+    end = time.monotonic() + SENDING_SECONDS
     for n, alert in enumerate(memory.unsent):
-        log.error(f"{alert.subject}: {alert.text}")
-        try:
-            if webhook:
-                post(webhook, alert)
-        except PipelineError as error:
-            log.error(str(error))
+        if webhook and (time.monotonic() > end or not _is_taken(webhook, alert, log)):
             return replace(memory, unsent=memory.unsent[n:][-UNSENT:])
     return replace(memory, unsent=())
+
+
+def _is_taken(webhook: str, alert: Alert, log: Logger) -> bool:
+    try:
+        post(webhook, alert)
+    except PipelineError as error:
+        log.error(str(error))
+        return False
+    return True
 
 
 def request_of(retry: Retry) -> dg.RunRequest:
@@ -165,15 +186,7 @@ def request_of(retry: Retry) -> dg.RunRequest:
 
 
 def quarantine_events(tick: Tick, looker: Looker) -> Iterator[dg.AssetCheckEvaluation]:
-    """Of the days that were given up since the last look, and of those that no longer are."""
+    """Of the days that are given up, or no longer are, and whose asset does not show it yet."""
     assets = {of: key for key, of in looker.keys.items()}
-    for state, was, reason in _given_up(tick, looker.policy):
-        if (reason or was) and state.last.of in assets:
-            yield quarantine_evaluation(assets[state.last.of], state.day, state, reason)
-
-
-def _given_up(tick: Tick, policy: Policy) -> Iterator[tuple[DayState, str | None, str | None]]:
-    """Each changed day, why it was given up before, and why it is now."""
-    for at, state in tick.changed.items():
-        was = tick.before.get(at)
-        yield state, given_up(was, policy) if was else None, given_up(state, policy)
+    for state, reason in tick.quarantine:
+        yield quarantine_evaluation(assets[state.last.of], state.day, state, reason)

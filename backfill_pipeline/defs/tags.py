@@ -9,6 +9,7 @@ RETRY_OF = "backfill/retry_of"
 JOB_DAYS = "backfill/job_days"  # days of one Job at most; set by whoever launches, and by the run once it has its plan
 SKIP_LOGS = "backfill/skip_logs"  # `true`: the logs of its Jobs are not read, so workflows are found later
 
+SAID_BY = "backfill/said_by"  # the run that wrote the four below: a run that is executed again inherits them
 CAUSE = "backfill/cause"
 REMEDY = "backfill/remedy"
 EVIDENCE = "backfill/evidence"

@@ -1,9 +1,10 @@
 """What somebody must hear of though nobody looks: days given up, windows left empty, clusters stopped. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from backfill_pipeline.domain.retries import DayState, Of, lift_command
+from backfill_pipeline.domain.retries import DayState, Of, lift_command, redo_command
 from backfill_pipeline.domain.windows import Window, windows_of
 
 
@@ -39,18 +40,17 @@ def _quarantine(of: Of, reason: str, states: list[DayState]) -> Alert:
     last = states[0].last
     text = f"{of.dataset} of {of.customer} on {of.cluster}: {days} is left to a person: {reason}. Seen: {last.evidence}"
     key = f"{of.dataset}/{of.cluster}/{of.customer}:{days}:{last.run_id}"
-    return Alert(Subject.QUARANTINE, key, f"{text}. Mend it, then: {lift_command(states[0])}")
+    return Alert(Subject.QUARANTINE, key, f"{text}. Mend it, then: {lift_command(states)}")
 
 
 def emptied_alert(of: Of, window: Window, attempt_id: str) -> Alert:
     text = (
         f"{of.dataset} of {of.customer} on {of.cluster}: {window} was emptied, and nobody is at work on it. "
-        f"Next: backfill launch --cluster {of.cluster} --customer {of.customer} --dataset {of.dataset} "
-        f"--start-time {window.days[0]} --end-time {window.days[-1]}"
+        f"Next: {redo_command(of, window.days)}"
     )
     return Alert(Subject.EMPTIED, attempt_id, text)
 
 
-def stopped_alert(cluster: str, why: str, since: float) -> Alert:
+def stopped_alert(cluster: str, why: str, since: datetime) -> Alert:
     text = f"Cluster {cluster} is stopped: {why}. Nothing starts there. Mend it, then: backfill resume {cluster}"
-    return Alert(Subject.STOPPED, f"{cluster}:{since}", text)
+    return Alert(Subject.STOPPED, f"{cluster}:{since.isoformat()}", text)

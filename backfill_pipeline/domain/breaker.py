@@ -1,9 +1,9 @@
 """When a cluster is stopped: most of its last windows failed, and more of them would only hurt it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backfill_pipeline.domain.retries import Ended, Outcome
+from backfill_pipeline.domain.retries import Ended, Of, Outcome
 
 LEAST = 20  # fewer windows say nothing about a cluster
 REMEMBERED = 40  # what was long ago says nothing either
@@ -11,27 +11,38 @@ REMEMBERED = 40  # what was long ago says nothing either
 
 @dataclass(frozen=True)
 class WindowEnd:
-    """at: seconds since the epoch."""
+    """window: whose it is, and its first day. at: seconds since the epoch."""
 
-    run_id: str
+    window: str
     failed: bool
     at: float
 
 
 Ends = Mapping[str, Sequence[WindowEnd]]
-"""Cluster -> how its last windows ended, oldest first."""
+"""Cluster -> how its last windows ended, each once however often it was tried, oldest first."""
 
 
 def remembered(known: Ends, outcomes: Iterable[Outcome]) -> dict[str, tuple[WindowEnd, ...]]:
-    """With these ends; one that was told before is not counted twice, and a cancelled window says nothing."""
-    ends = {cluster: {e.run_id: e for e in of} for cluster, of in known.items()}
+    """With these ends. A cancelled window says nothing; one that is tried again and again says what its last try says."""
+    ends = {cluster: {e.window: e for e in of} for cluster, of in known.items()}
+    for cluster, end in _ends(outcomes):
+        of = ends.setdefault(cluster, {})
+        if end.window not in of or of[end.window].at <= end.at:
+            of[end.window] = end
+    return {c: tuple(sorted(of.values(), key=lambda e: e.at)[-REMEMBERED:]) for c, of in ends.items()}
+
+
+def _ends(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, WindowEnd]]:
+    """A run that did some of its days has failed."""
+    runs: dict[tuple[Of, str], list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.ended in (Ended.DONE, Ended.FAILED):
-            of = ends.setdefault(outcome.of.cluster, {})
-            before = of.get(outcome.run_id)
-            failed = outcome.ended is Ended.FAILED or (before is not None and before.failed)
-            of[outcome.run_id] = WindowEnd(outcome.run_id, failed, outcome.ended_at.timestamp())
-    return {c: tuple(sorted(of.values(), key=lambda e: e.at)[-REMEMBERED:]) for c, of in ends.items()}
+            runs.setdefault((outcome.of, outcome.run_id), []).append(outcome)
+    for (of, _), told in runs.items():
+        failed = any(o.ended is Ended.FAILED for o in told)
+        first = min(d for o in told for d in o.days)
+        at = max(o.ended_at for o in told).timestamp()
+        yield of.cluster, WindowEnd(f"{of.dataset}/{of.customer}/{first}", failed, at)
 
 
 def is_failing(ends: Sequence[WindowEnd], since: float = 0.0) -> str | None:

@@ -42,7 +42,9 @@ class Of:
 class Outcome:
     """How one run ended for some days.
 
-    retry: how many automatic retries led to the run; 0, somebody asked for it.
+    made_at: when the run was launched, which may be long before it began.
+    retry_of: the failed run, or the request, that the retry sensor launched it for; None, somebody else launched it.
+    retry: how many automatic retries led to the run.
     job_days: days of its largest Job.
     kept: tags that its retry takes over: who asked for it, and what a person approved.
     """
@@ -52,6 +54,8 @@ class Outcome:
     run_id: str
     ended: Ended
     ended_at: datetime
+    made_at: datetime | None = None
+    retry_of: str | None = None
     retry: int = 0
     job_days: int = 1
     cause: str = Cause.UNKNOWN
@@ -62,11 +66,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class DayState:
-    """The newest end of a day that failed once; first_failed_at: since when it was not done."""
+    """The newest end of a day that failed once; first_failed_at: since when it was not done.
+
+    shown: whether its asset shows it as quarantined, since the sensor's look of that number.
+    """
 
     day: date
     first_failed_at: datetime
     last: Outcome
+    shown: bool = False
+    shown_by: int = 0
+
+    def is_newer_than(self, proved_at: datetime) -> bool:
+        """Whether it went wrong after it was proved right, which the retry sensor may not know yet."""
+        return self.last.ended is not Ended.DONE and self.last.ended_at >= proved_at
 
 
 @dataclass(frozen=True)
@@ -113,11 +126,18 @@ def fold(known: Days, outcomes: Iterable[Outcome]) -> dict[tuple[Of, date], DayS
 def _after(state: DayState | None, outcome: Outcome, day: date) -> DayState | None:
     if state is None:
         return None if outcome.ended is Ended.DONE else DayState(day, outcome.ended_at, outcome)
-    if outcome.ended_at <= state.last.ended_at:
+    if outcome.ended_at <= state.last.ended_at or _is_older_than_the_request(state.last, outcome):
         return None
-    begins_anew = state.last.ended is Ended.DONE or not outcome.retry
+    begins_anew = state.last.ended is Ended.DONE or outcome.retry_of is None
     since = outcome.ended_at if begins_anew else state.first_failed_at
     return replace(state, first_failed_at=since, last=outcome)
+
+
+def _is_older_than_the_request(last: Outcome, outcome: Outcome) -> bool:
+    """A run that was at work when somebody asked for the day again is not what was asked for."""
+    if last.ended is not Ended.ASKED or outcome.retry_of == last.run_id or outcome.made_at is None:
+        return False
+    return outcome.made_at <= last.ended_at
 
 
 def given_up(state: DayState, policy: Policy) -> str | None:
@@ -143,10 +163,18 @@ def asked_again(of: Of, days: Sequence[date], request: str, at: datetime, *, job
     return Outcome(of, tuple(days), request, Ended.ASKED, at, job_days=job_days, cause=f"asked for by {by}")
 
 
-def lift_command(state: DayState) -> str:
-    """What a person types once the cause is mended."""
-    of = state.last.of
-    return f"backfill retry --cluster {of.cluster} --dataset {of.dataset} {of.customer} {state.day}"
+def lift_command(states: Sequence[DayState]) -> str:
+    """What a person types once the cause is mended, for days of one customer and dataset."""
+    of = states[0].last.of
+    cancelled = " --cancelled" if any(s.last.ended is Ended.CANCELLED for s in states) else ""
+    days = " ".join(map(str, windows_of(s.day for s in states)))
+    return f"backfill retry --cluster {of.cluster} --dataset {of.dataset} {of.customer} {days}{cancelled}"
+
+
+def redo_command(of: Of, days: Iterable[date]) -> str:
+    """What a person types for days that must be done again, whatever became of them."""
+    windows = " ".join(map(str, windows_of(days)))
+    return f"backfill reset --cluster {of.cluster} --dataset {of.dataset} {of.customer} {windows}"
 
 
 def due_at(state: DayState, policy: Policy) -> datetime:

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import TypeVar
 
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.pace import Pace, pace_of, side_by_side
-from backfill_pipeline.domain.retries import DayState, Ended, Of, due_at, given_up, lift_command
+from backfill_pipeline.domain.retries import DayState, Ended, Of, due_at, given_up, lift_command, redo_command
 from backfill_pipeline.domain.status import (
     Attention,
     Chosen,
@@ -114,9 +114,9 @@ def _days(
 
 def _counts(state: DayState, proved: Proved | None) -> bool:
     """A day that was proved after it failed is right, also before the retry sensor has seen that."""
-    if state.last.ended is Ended.DONE:
-        return False
-    return not (proved and proved.verdict.is_good and proved.recorded_at > state.last.ended_at)
+    if proved and proved.verdict.is_good:
+        return state.is_newer_than(proved.recorded_at)
+    return state.last.ended is not Ended.DONE
 
 
 def _counted(days: Days, signals: Signals) -> DayCounts:
@@ -237,7 +237,9 @@ def _emptied(signals: Signals, days: Days) -> Iterator[Attention]:
     since = min(g.since for g in days.emptied.values())
     failures = [days.failures[d] for d in sorted(days.emptied) if d in days.failures]
     why = f"deleted since {since:%Y-%m-%d %H:%M} UTC, not proved to be back; {_because(failures, signals)}"
-    yield _attention_of(Trouble.EMPTIED, days.of, days.emptied, why, signals, failures)
+    told = _attention_of(Trouble.EMPTIED, days.of, days.emptied, why, signals, failures)
+    nobody_will = told.command is None and told.due_at is None
+    yield replace(told, command=redo_command(days.of, days.emptied)) if nobody_will else told
 
 
 def _failing(signals: Signals, days: Days) -> Iterator[Attention]:
@@ -259,7 +261,7 @@ def _attention_of(
     retried = [s for s in states if _trouble(s, signals) is Trouble.FAILED]
     due = min((due_at(s, signals.policy) for s in retried), default=None)
     by_hand = [s for s in states if _trouble(s, signals) is not Trouble.FAILED]
-    return _row(trouble, of, days, why, due, lift_command(by_hand[0]) if by_hand else None)
+    return _row(trouble, of, days, why, due, lift_command(by_hand) if by_hand else None)
 
 
 def _row(

@@ -43,6 +43,14 @@ def write_failed_days(ledger: Ledger, states: Iterable[DayState]) -> None:
         )
 
 
+def mark_shown(ledger: Ledger, states: Iterable[DayState]) -> None:
+    """Keep whether their quarantine is shown, and by which look; how they ended stays as it is kept."""
+    given = list(states)
+    if given:
+        with ledger.transaction() as connection:
+            connection.execute(_SHOW, {name: [get(s) for s in given] for name, get in _SHOWN.items()})
+
+
 _COLUMNS: Mapping[str, Any] = {
     "cluster": attrgetter("last.of.cluster"),
     "customer": attrgetter("last.of.customer"),
@@ -59,15 +67,22 @@ _COLUMNS: Mapping[str, Any] = {
     "evidence": attrgetter("last.evidence"),
     "kept": lambda s: Jsonb(dict(s.last.kept)),
 }
-_READ = f"SELECT {', '.join(_COLUMNS)} FROM ledger.failed_days".encode()  # noqa: S608 - names of our own columns
-_READ_SOME = _READ + b" WHERE cluster = %s AND customer = %s AND dataset = %s AND day >= %s AND day < %s"
 _KEYS = ("cluster", "customer", "dataset", "day")
+_SHOWN: Mapping[str, Any] = {
+    **{name: _COLUMNS[name] for name in _KEYS},
+    "shown": attrgetter("shown"),
+    "shown_by": attrgetter("shown_by"),
+}
+_READ = f"SELECT {', '.join(_COLUMNS)}, shown, shown_by FROM ledger.failed_days".encode()  # noqa: S608 - names of our own columns
+_READ_SOME = _READ + b" WHERE cluster = %s AND customer = %s AND dataset = %s AND day >= %s AND day < %s"
 _TYPES = {
     **dict.fromkeys(("cluster", "customer", "dataset", "run_id", "ended", "cause", "remedy", "evidence"), "text"),
     **dict.fromkeys(("first_failed_at", "ended_at"), "timestamptz"),
     **dict.fromkeys(("retry", "job_days"), "int"),
     "day": "date",
     "kept": "jsonb",
+    "shown": "boolean",
+    "shown_by": "bigint",
 }
 _WRITE = f"""
 INSERT INTO ledger.failed_days AS f ({", ".join(_COLUMNS)})
@@ -77,12 +92,17 @@ SET ({", ".join(c for c in _COLUMNS if c not in _KEYS)})
   = ({", ".join(f"excluded.{c}" for c in _COLUMNS if c not in _KEYS)})
 WHERE f.ended_at < excluded.ended_at
 """.encode()  # noqa: S608 - names of our own columns
+_SHOW = f"""
+UPDATE ledger.failed_days AS f SET shown = s.shown, shown_by = s.shown_by
+FROM unnest({", ".join(f"%({c})s::{_TYPES[c]}[]" for c in _SHOWN)}) AS s ({", ".join(_SHOWN)})
+WHERE {" AND ".join(f"f.{k} = s.{k}" for k in _KEYS)}
+""".encode()  # noqa: S608 - names of our own columns
 
 
 def _state(row: Sequence[Any]) -> DayState:
-    cluster, customer, dataset, day, since, run_id, ended, ended_at, retry, job_days, cause, remedy, evidence, kept = (
-        row
-    )
-    of = Of(cluster, customer, dataset)
-    last = Outcome(of, (day,), run_id, Ended(ended), ended_at, retry, job_days, cause, Remedy(remedy), evidence, kept)
-    return DayState(day, since, last)
+    got = dict(zip((*_COLUMNS, "shown", "shown_by"), row, strict=True))
+    of = Of(got["cluster"], got["customer"], got["dataset"])
+    more = {n: got[n] for n in ("retry", "job_days", "cause", "evidence", "kept")}
+    ended, remedy = Ended(got["ended"]), Remedy(got["remedy"])
+    last = Outcome(of, (got["day"],), got["run_id"], ended, got["ended_at"], remedy=remedy, **more)
+    return DayState(got["day"], got["first_failed_at"], last, got["shown"], got["shown_by"])

@@ -1,97 +1,32 @@
 """The retry sensor's look at a real Dagster instance and a real ledger."""
 
-import json
-import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any
-from uuid import uuid4
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
-from backfill_pipeline.config import Limits
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs import ended_runs, tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, done_tag
 from backfill_pipeline.defs.memory import Memory
-from backfill_pipeline.defs.ops import job_days_asked, tell_cause
+from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.defs.retry import NAME, Looker, Tick, quarantine_events, request_of, sent, told
-from backfill_pipeline.domain.alerts import Alert, Subject
+from backfill_pipeline.defs.retry import NAME, quarantine_events, request_of
 from backfill_pipeline.domain.causes import Cause, Remedy
-from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
-from backfill_pipeline.domain.failures import diagnose_error
+from backfill_pipeline.domain.errors import Kind, Refused
 from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps.systems import open_ledger
 from backfill_pipeline.stores.failed_days import failed_days_of
-from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
+from backfill_pipeline_tests.defs.ended import BY_HAND, WINDOW, Site, Status, day, failing, windows
 from backfill_pipeline_tests.live import Live
-
-SECRET = "hunter2-do-not-print"
-Status = dg.DagsterRunStatus
-WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
-POLICY = Limits(retry_attempts=2, retry_delay_seconds=60).retry_policy
-
-
-class Site:
-    """A Dagster instance of its own, the ledger of the stack, and a cluster that no other test knows."""
-
-    def __init__(self, instance: dg.DagsterInstance, ledger: Ledger) -> None:
-        self.instance, self.ledger, self.cluster = instance, ledger, f"c{uuid4().hex[:8]}"
-        self.acme = Of(self.cluster, "acme", "conversations")
-        self.east = Of(self.cluster, "acme-east", "conversations")
-        self.memory = Memory()
-        self.looker = Looker(instance, ledger, {self.key(of): of for of in (self.acme, self.east)}, POLICY)
-
-    def key(self, of: Of) -> dg.AssetKey:
-        return dg.AssetKey([of.dataset, of.cluster, of.customer])
-
-    def ran(self, status: Status, window: Window = WINDOW, of: Of | None = None, **given: str) -> str:
-        """A run that ended so, now; its id."""
-        run = create_run_for_test(
-            self.instance,
-            asset_selection=frozenset({self.key(of or self.acme)}),
-            status=Status.STARTED,
-            tags={**range_tags(window), **given},
-        )
-        if status is Status.FAILURE:
-            self.instance.report_run_failed(run)
-        elif status is Status.SUCCESS:
-            self._report(dg.DagsterEventType.RUN_SUCCESS, run.run_id)
-        elif status is Status.CANCELED:
-            self.instance.report_run_canceled(run)
-        return str(run.run_id)
-
-    def _report(self, kind: dg.DagsterEventType, run_id: str, data: Any = None) -> None:
-        self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "job", event_specific_data=data), run_id)
-
-    def tick(self, *, later: timedelta = timedelta(hours=9)) -> Tick:
-        found = self.looker.look(self.memory, datetime.now(UTC) + later)
-        self.memory = Memory.of(found.memory.cursor())
-        ours = {at: s for at, s in found.days.items() if at[0].cluster == self.cluster}
-        return replace(found, days=ours, due=tuple(r for r in found.due if r.of.cluster == self.cluster))
-
-
-@pytest.fixture
-def site(engines: Live) -> Iterator[Site]:
-    with dg.instance_for_test() as instance:
-        yield Site(instance, open_ledger(engines.config))
-
-
-def windows(tick: Tick) -> list[str]:
-    return [str(r.window) for r in tick.due]
 
 
 def test_s3_a_day_that_failed_long_ago_is_not_left_red_for_ever(site: Site) -> None:
@@ -165,6 +100,25 @@ def test_another_customers_success_does_not_hide_a_failure(site: Site) -> None:
     assert [r.of for r in site.tick().due] == [site.acme]
 
 
+def test_a_customer_that_is_gone_from_the_configuration_does_not_stop_the_retries_of_all_others(site: Site) -> None:
+    """Dagster refuses a whole tick for one asset that it does not know."""
+    site.ran(Status.FAILURE)
+    site.ran(Status.FAILURE, of=site.east)
+    assert {r.of for r in site.tick().due} == {site.acme, site.east}
+    site.looker = replace(site.looker, keys={site.key(site.east): site.east})
+    assert [r.of for r in site.tick().due] == [site.east]
+
+
+def test_what_a_run_told_of_itself_is_not_believed_of_the_run_that_repeats_it(site: Site) -> None:
+    """Dagster gives a run that is executed again all tags of the first; that one deletes the days that were done, too."""
+    said = {tags.DONE: done_tag([date(2026, 1, 2)]), tags.RETRY: "5", tags.RETRY_OF: "another", **BY_HAND}
+    first = site.ran(Status.FAILURE, **said)
+    assert windows(site.tick()) == [], "its days are quarantined, but the one that is done"
+    site.ran(Status.FAILURE, **said, **{tags.SAID_BY: first, "dagster/parent_run_id": first})
+    (again,) = site.tick().due
+    assert (again.window, again.number) == (WINDOW, 1)
+
+
 def test_days_that_the_failed_run_materialized_are_not_deleted_again(site: Site) -> None:
     site.ran(Status.FAILURE, **{tags.DONE: done_tag([date(2026, 1, 2)])})
     tick = site.tick()
@@ -193,26 +147,6 @@ def test_a_paused_cluster_is_left_alone_until_it_is_resumed(site: Site) -> None:
     assert end_pause(site.ledger, site.cluster)
     assert windows(site.tick()) == [str(WINDOW)]
     assert not end_pause(site.ledger, site.cluster)
-
-
-def failing(kind: Kind) -> dict[str, str]:
-    """The tags that a run has whose step failed so, written by the step itself."""
-
-    @dg.op
-    def step(context: dg.OpExecutionContext) -> None:
-        error = PipelineError("no such column", where="-", why="-", next_step="-", kind=kind)
-        tell_cause(context, diagnose_error(error))
-        raise error
-
-    @dg.job
-    def job() -> None:
-        step()
-
-    with dg.instance_for_test() as instance:
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
-        found = instance.get_run_by_id(result.run_id)
-        assert found
-        return {t: v for t, v in found.tags.items() if t in (tags.CAUSE, tags.REMEDY, tags.EVIDENCE)}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +205,7 @@ def test_s2_a_tick_stays_quick_however_many_days_have_failed(site: Site) -> None
     """Not a measure: 100 windows of a year would take minutes if anything were asked per day."""
     year = Window(date(2025, 1, 1), date(2026, 1, 1))
     for n in range(19):
-        site.ran(Status.FAILURE, year, **{tags.RETRY: str(n % 2)})
+        site.ran(Status.FAILURE, year, **{tags.RETRY: str(n % 2), tags.RETRY_OF: "another"})
     started = time.monotonic()
     tick = site.tick()
     assert time.monotonic() - started < 10
@@ -280,10 +214,10 @@ def test_s2_a_tick_stays_quick_however_many_days_have_failed(site: Site) -> None
 
 
 def test_a_cluster_where_most_windows_fail_is_stopped_until_it_is_resumed(site: Site) -> None:
-    for _ in range(11):
-        site.ran(Status.FAILURE)
-    for _ in range(9):
-        site.ran(Status.SUCCESS, of=site.east)
+    for n in range(11):
+        site.ran(Status.FAILURE, day(n))
+    for n in range(9):
+        site.ran(Status.SUCCESS, day(n), of=site.east)
     tick = site.tick()
     assert tick.stopped == {site.cluster: "11 of its last 20 windows failed"}
     assert windows(tick) == []
@@ -293,61 +227,7 @@ def test_a_cluster_where_most_windows_fail_is_stopped_until_it_is_resumed(site: 
     assert (again.stopped, windows(again)) == ({}, [])
     assert end_pause(site.ledger, site.cluster)
     resumed = site.tick()
-    assert (resumed.stopped, windows(resumed)) == ({}, [str(WINDOW)])
-
-
-def test_what_a_person_must_know_is_told_once_and_sent_until_it_is_taken(site: Site) -> None:
-    site.ran(Status.FAILURE, **failing(Kind.MISSING))
-    log = logging.getLogger("test")
-    with webhook(refuses=True) as (url, _):
-        memory = sent(url, told(site.tick(), site.looker), log)
-    assert [a.subject for a in memory.unsent] == ["quarantine"]
-    site.memory = memory
-    with webhook() as (url, taken):
-        memory = sent(url, told(site.tick(), site.looker), log)
-        site.memory = memory
-        assert sent(url, told(site.tick(), site.looker), log).unsent == ()
-    (body,) = taken
-    assert body["subject"] == "quarantine"
-    assert f"conversations of acme on {site.cluster}: {WINDOW} is left to a person: missing" in body["text"]
-
-
-@contextmanager
-def webhook(*, refuses: bool = False) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A webhook that takes what it is told, or refuses it; its address holds a secret."""
-    taken: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if not refuses:
-                taken.append(body)
-            self.send_response(500 if refuses else 200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Not on the test's output."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/{SECRET}", taken
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
-
-
-@pytest.mark.parametrize("refuses", [True, False])
-def test_the_webhooks_address_is_never_told(site: Site, caplog: pytest.LogCaptureFixture, refuses: bool) -> None:
-    site.ran(Status.FAILURE, **failing(Kind.MISSING))
-    with webhook(refuses=refuses) as (url, _):
-        memory = sent(url, told(site.tick(), site.looker), logging.getLogger("test"))
-    gone = sent(url, replace(memory, unsent=(Alert(Subject.STOPPED, "k", "t"),)), logging.getLogger("test"))
-    assert len(gone.unsent) == 1
-    assert "ConnectionError" in caplog.text
-    assert SECRET not in caplog.text + memory.cursor() + gone.cursor()
+    assert (resumed.stopped, len(resumed.due)) == ({}, 1), "a window of the customer at a time"
 
 
 def test_a_cursor_of_another_version_is_no_end_of_all_retries() -> None:

@@ -1,6 +1,7 @@
 """When a cluster is stopped because most of its windows failed."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from backfill_pipeline.domain.breaker import REMEMBERED, Ends, is_failing, remembered
@@ -53,6 +54,15 @@ def test_a_window_with_some_good_days_has_failed_in_whichever_order_it_is_told()
     done, failed = ends("D")[0], ends("F")[0]
     for both in ([done, failed], [failed, done]):
         assert [e.failed for e in remembered({}, both)["north"]] == [True]
+
+
+def test_a_window_that_is_tried_again_and_again_counts_once_as_its_last_try_ended() -> None:
+    """One customer that waits for a system of its own must not stop all others of its cluster."""
+    known: Ends = {}
+    for n, mark in enumerate("F" * 40 + "D"):
+        known = remembered(known, [replace(o, run_id=f"try-{n}", ended_at=START + timedelta(n)) for o in ends(mark)])
+    assert [e.failed for e in known["north"]] == [False]
+    assert is_failing(remembered(known, ends("F"))["north"]) is None
 
 
 def test_one_clusters_failures_do_not_stop_another() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -18,10 +19,12 @@ from backfill_pipeline.domain.retries import (
     Of,
     Outcome,
     Policy,
+    asked_again,
     due,
     due_at,
     fold,
     given_up,
+    lift_command,
     next_job_days,
 )
 from backfill_pipeline.domain.windows import Window
@@ -93,10 +96,29 @@ def test_the_order_in_which_ends_are_read_in_one_look_does_not_matter(ends: list
 
 
 def test_since_when_a_day_fails_is_not_forgotten_by_its_retries_but_by_a_person() -> None:
-    known = after(ended(), ended(at=5, retry=1), ended(at=9, retry=2))
+    known = after(ended(), ended(at=5, retry=1, retry_of="run-0"), ended(at=9, retry=2, retry_of="run-5"))
     assert known[ACME, FIRST].first_failed_at == START
-    asked_for_again = after(ended(), ended(at=5, retry=1), ended(at=9, retry=0))
-    assert asked_for_again[ACME, FIRST].first_failed_at == START + timedelta(minutes=9)
+    launched_by_hand = after(ended(), ended(at=5, retry=1, retry_of="run-0"), ended(at=9))
+    assert launched_by_hand[ACME, FIRST].first_failed_at == START + timedelta(minutes=9)
+
+
+def test_a_request_is_not_forgotten_for_the_end_of_a_run_that_was_at_work_when_it_was_made() -> None:
+    """Somebody cancels a run and resets its days at once: the run ends after that."""
+    asked = asked_again(ACME, days(1, 2, 3), "asked-1", START, job_days=3, by="me")
+    made = {"made_at": START - timedelta(minutes=5)}
+    for older in (ended(Ended.CANCELLED, 1, **made), ended(Ended.DONE, 1, **made), ended(at=1, retry=5, **made)):
+        (again,) = launched(after(ended(), replace(asked, ended_at=START + timedelta(seconds=1)), older))
+        assert again.failed_run == "asked-1"
+    its_own = ended(Ended.DONE, 2, retry_of="asked-1", **made)
+    assert launched(after(asked, its_own)) == []
+
+
+def test_the_command_that_lifts_a_quarantine_names_all_of_its_days() -> None:
+    known = after(ended(days=days(1, 2, 3, 7)), ended(Ended.CANCELLED, 1, days=days(9)))
+    states = list(known.values())
+    command = "backfill retry --cluster north --dataset conversations acme"
+    assert lift_command(states[:4]) == f"{command} 2026-01-01..2026-01-03 2026-01-07"
+    assert lift_command(states[4:]) == f"{command} 2026-01-09 --cancelled", "else no such day has failed"
 
 
 # When and how often.
@@ -136,11 +158,26 @@ def test_p8_what_a_person_must_mend_is_not_tried_again() -> None:
 def test_a_system_that_recovers_after_hours_finds_its_days_still_waiting() -> None:
     """Waiting is no attempt: ten of them in ten minutes would give every customer up while a server restarts."""
     waits = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
-    known = after(ended(**waits), *(ended(at=30 * n, retry=0, **waits) for n in range(1, 5)))
+    known = after(ended(**waits), *(ended(at=30 * n, retry_of="run", **waits) for n in range(1, 5)))
     (again,) = launched(known)
     assert again.number == 0
     long_ago = replace(known[ACME, FIRST], first_failed_at=START - LONGEST_WAIT)
     assert given_up(long_ago, POLICY) == "unreachable for 26 hours"
+
+
+def test_a_system_that_stays_away_is_asked_ever_more_seldom_and_left_to_a_person_after_a_day() -> None:
+    away = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
+    known, minutes = after(ended(**away)), [0]
+    while found := launched(known, minutes=minutes[-1] + 90):
+        (again,) = found
+        minutes.append(int((due_at(known[ACME, FIRST], POLICY) - START) / timedelta(minutes=1)) + 1)
+        end = ended(at=minutes[-1], retry=again.number, retry_of=again.failed_run, **away)
+        known = {**known, **fold(known, [end])}
+    gaps = [b - a for a, b in pairwise(minutes)]
+    assert 20 < len(gaps) < 40
+    assert gaps[:4] == sorted(gaps[:4])
+    assert max(gaps) >= 60
+    assert given_up(known[ACME, FIRST], POLICY) == "unreachable for 25 hours"
 
 
 def test_what_waits_asks_again_after_as_long_as_it_has_waited() -> None:

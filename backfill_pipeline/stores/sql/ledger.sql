@@ -84,6 +84,8 @@ CREATE TABLE IF NOT EXISTS ledger.failed_days (
     kept            jsonb       NOT NULL,
     PRIMARY KEY (cluster, customer, dataset, day)
 );
+ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS shown boolean NOT NULL DEFAULT false; -- as quarantined, on the asset
+ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS shown_by bigint NOT NULL DEFAULT 0; -- since the look of this number
 
 -- Clusters on which nothing may start: paused by a person, or stopped because most windows failed.
 CREATE TABLE IF NOT EXISTS ledger.pauses (

@@ -1,0 +1,119 @@
+"""What the retry sensor tells somebody of: once, whatever becomes of its ticks and of the webhook."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from backfill_pipeline.defs import retry
+from backfill_pipeline.defs.memory import UNSENT, Memory
+from backfill_pipeline.defs.pauses import stop_cluster
+from backfill_pipeline.defs.retry import quarantine_events, sent, told
+from backfill_pipeline.domain.alerts import Alert, Subject
+from backfill_pipeline.domain.errors import Kind
+from backfill_pipeline.domain.retries import Of
+from backfill_pipeline_tests.defs.ended import BY_HAND, WINDOW, Site, Status, day, failing
+
+SECRET = "hunter2-do-not-print"
+LOG = logging.getLogger("test")
+
+
+def test_what_a_person_must_know_is_told_once_and_sent_until_it_is_taken(site: Site) -> None:
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    with webhook(refuses=True) as (url, _):
+        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+    assert [a.subject for a in memory.unsent] == ["quarantine"]
+    site.memory = memory
+    with webhook() as (url, taken):
+        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+        site.memory = memory
+        assert sent(url, told(site.tick(), site.looker, LOG), LOG).unsent == ()
+    (body,) = taken
+    assert body["subject"] == "quarantine"
+    assert f"conversations of acme on {site.cluster}: {WINDOW} is left to a person: missing" in body["text"]
+
+
+def test_what_a_tick_had_to_show_and_to_tell_is_not_lost_with_it(site: Site) -> None:
+    """The code server is restarted in the middle: neither events nor cursor are kept, but what was written is."""
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    for n in range(20):
+        site.ran(Status.FAILURE, day(n), of=site.east)
+    before = site.memory
+    for _ in range(2):
+        site.memory = before
+        tick = site.tick()
+        for cluster, why in tick.stopped.items():
+            stop_cluster(site.instance, site.ledger, cluster, why)
+        subjects = {a.subject for a in told(tick, site.looker, LOG).unsent if site.cluster in a.text}
+        assert subjects == {Subject.QUARANTINE, Subject.STOPPED}
+        assert [(e.partition, e.passed) for e in quarantine_events(tick, site.looker)] == [
+            (str(d), False) for d in WINDOW.days
+        ]
+    site.memory = told(tick, site.looker, LOG)
+    assert not [a for a in told(site.tick(), site.looker, LOG).unsent[2:] if site.cluster in a.text]
+
+
+def test_a_slow_webhook_does_not_hold_up_the_retries(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "SENDING_SECONDS", 0.5)
+    memory = Memory(unsent=tuple(Alert(Subject.EMPTIED, str(n), "t") for n in range(50)))
+    with webhook(seconds=0.2) as (url, taken):
+        left = sent(url, memory, LOG).unsent
+    assert 0 < len(taken) < 10
+    assert [a.key for a in left] == [str(n) for n in range(len(taken), 50)], "the rest is sent at the next look"
+
+
+def test_what_the_webhook_never_took_is_in_the_log_all_of_it(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    for n in range(UNSENT + 5):
+        of = Of(site.cluster, f"customer-{n}", "conversations")
+        site.looker.keys[site.key(of)] = of  # type: ignore[index]
+        site.ran(Status.FAILURE, of=of, **BY_HAND)
+    tick = site.tick()
+    with webhook(refuses=True) as (url, _):
+        memory = sent(url, told(tick, site.looker, LOG), LOG)
+    assert len(memory.unsent) == UNSENT
+    assert all(f"of customer-{n} on {site.cluster}" in caplog.text for n in range(UNSENT + 5))
+
+
+@contextmanager
+def webhook(*, refuses: bool = False, seconds: float = 0) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A webhook that takes what it is told, or refuses it, after so long; its address holds a secret."""
+    taken: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            time.sleep(seconds)
+            if not refuses:
+                taken.append(body)
+            self.send_response(500 if refuses else 200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Not on the test's output."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/{SECRET}", taken
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_the_webhooks_address_is_never_told(site: Site, caplog: pytest.LogCaptureFixture, refuses: bool) -> None:
+    site.ran(Status.FAILURE, **failing(Kind.MISSING))
+    with webhook(refuses=refuses) as (url, _):
+        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+    gone = sent(url, replace(memory, unsent=(Alert(Subject.STOPPED, "k", "t"),)), LOG)
+    assert len(gone.unsent) == 1
+    assert "ConnectionError" in caplog.text
+    assert SECRET not in caplog.text + memory.cursor() + gone.cursor()
