@@ -12,10 +12,11 @@ from backfill_pipeline.defs.ended_runs import done_tag
 from backfill_pipeline.defs.evaluations import coverage_evaluation, duplicates_evaluation, parity_evaluation
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.verdicts import DaySums, DayVerdict
-from backfill_pipeline.domain.windows import rfc3339
+from backfill_pipeline.domain.windows import rfc3339, windows_of
 from backfill_pipeline.steps.records import Deletion, ExecutionEnd, Followed, Inspection, Launched, Recorded
 
 Steps = tuple[Inspection, Deletion, Launched, Followed]
+NAMED = 5  # bad days whose differences stand in the error; each has its own on its page
 
 
 def publish(
@@ -43,7 +44,8 @@ def publish(
         for evaluation in (e for e in evaluations if e.check_name in wanted):
             context.log_event(evaluation)  # type: ignore[arg-type]  # works, though its signature does not say so
     good = [d.day for d in recorded.verification.days if d.verdict.is_good]
-    context.instance.add_run_tags(context.run_id, {tags.DONE: done_tag(good)})  # after their events: see `_done`
+    said = {tags.SAID_BY: context.run_id, tags.DONE: done_tag(good)}
+    context.instance.add_run_tags(context.run_id, said)  # after their events: see `_done`
     raise dg.Failure(_failure(recorded, steps[3]), allow_retries=False)
 
 
@@ -114,8 +116,9 @@ def _cell(side: DaySums | None, table: str) -> str:
 
 
 def _failure(recorded: Recorded, followed: Followed) -> str:
-    days = "; ".join(f"{d.day} {d.verdict}: {', '.join(d.reasons)}" for d in recorded.verification.bad)
+    """What ran comes first: the differences of a month, which often are all alike, would bury it."""
+    bad = recorded.verification.bad
+    days = [f"{d.day} {d.verdict}: {', '.join(d.reasons)}" for d in bad[:NAMED]]
+    more = f"; and {', '.join(map(str, windows_of(d.day for d in bad[NAMED:])))}" if bad[NAMED:] else ""
     cause = "; ".join(followed.problems) or "the Job and its workflows ended well"
-    return (
-        f"{len(recorded.verification.bad)} days are not right. {days}. What ran: {cause}. Next: rerun the failed days"
-    )
+    return f"{len(bad)} days are not right. What ran: {cause}. {'; '.join(days)}{more}. Next: rerun the failed days"

@@ -6,26 +6,28 @@ from datetime import timedelta
 from backfill_pipeline.domain.contracts import Progress
 
 EVERY_SECONDS = 5.0
+STANDING_SECONDS = 60.0  # where nothing moves: the same line every few seconds hides all others
 
 
 class ProgressLog:
-    """Logs at most one line in EVERY_SECONDS."""
+    """Logs at most one line in EVERY_SECONDS, and one in STANDING_SECONDS that says the same as the last."""
 
     def __init__(self, log: Callable[[str], None], clock: Callable[[], float], unit: str) -> None:
         self._log, self._clock, self._unit = log, clock, unit
         self._started: float | None = None
-        self._first = 0
-        self._next = 0.0
+        self._first = self._last = 0
+        self._told = -STANDING_SECONDS
 
     def tell(self, progress: Iterable[Progress | None], *, is_last: bool = False) -> None:
         """Of each execution; None where it has not said anything yet."""
         now, known = self._clock(), [p for p in progress if p]
-        if not known or (now < self._next and not is_last):
-            return
         done = sum(p.done for p in known)
+        pause = EVERY_SECONDS if done != self._last else STANDING_SECONDS
+        if not known or (now < self._told + pause and not is_last):
+            return
         if self._started is None:
             self._started, self._first = now, done
-        self._next = now + EVERY_SECONDS
+        self._told, self._last = now, done
         self._log(progress_line(done, _total(known), self._rate(now, done), self._unit))
 
     def _rate(self, now: float, done: int) -> float | None:
