@@ -1,4 +1,8 @@
-"""Dagster's instance: what must be mended before its daemon starts, and the limits of its pools."""
+"""Dagster's instance: what must be mended before its daemon starts, and the limits of its pools.
+
+Without the first, runs whose process is gone stay STARTED for ever and keep their pools (dagster-facts, 12); without the
+second a changed limit never reaches an existing pool.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -12,22 +16,8 @@ UNFINISHED = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 _PAGE = 1000
 
 
-def prepare_instance(config: Config, paused: Collection[str] = ()) -> None:
-    """Before the daemon starts: fail runs whose process is gone, and set every pool's limit.
-
-    Args:
-        paused: clusters on which nothing may start.
-
-    Without the first they stay STARTED for ever and keep their pools (dagster-facts, 12); without the second a changed limit
-    never reaches an existing pool.
-    """
-    with dg.DagsterInstance.get() as instance:
-        fail_dead_runs(instance)
-        set_pool_limits(instance, config, paused)
-
-
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report every unfinished run whose process is gone as failed; returns their ids."""
+    """Report every unfinished run whose process is not on this machine as failed; returns their ids."""
     dead = [
         r.dagster_run
         for r in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)), limit=_PAGE)
@@ -48,6 +38,7 @@ def process_is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
 
 def set_pool_limits(instance: dg.DagsterInstance, config: Config, paused: Collection[str] = ()) -> None:
+    """paused: clusters on which nothing may start."""
     for pool, limit in pools(config, paused):
         instance.event_log_storage.set_concurrency_slots(pool, limit)
 

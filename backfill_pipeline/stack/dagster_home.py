@@ -33,7 +33,7 @@ def processes(
     workspace = str(_workspace(home))
     code_port, web_port = str(ports[CODE_SERVER]), str(ports[WEBSERVER])
     commands = {
-        PREPARE: ("-m", "backfill_pipeline.stack.prepare"),
+        PREPARE: ("-m", "backfill_pipeline.stack.prepare", "--own"),
         CODE_SERVER: (
             *("-m", "dagster", "api", "grpc", "-m", definitions, "-h", LOOPBACK, "-p", code_port),
             *("--location-name", LOCATION, "--use-python-environment-entry-point"),
