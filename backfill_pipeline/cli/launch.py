@@ -54,7 +54,7 @@ def launch(
         bool, typer.Option("--skip-logs", help="Don't read the Jobs' logs; their workflows are looked up in Temporal.")
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if a run failed.")
+        bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if one did not end well.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be done, as `backfill plan`.")
@@ -116,13 +116,11 @@ def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
 
 
 def _waited(client: "DagsterClient", backfills: list[str]) -> int:
-    """0 if every run of every backfill ended well."""
+    """0 if every backfill ended well, with every run."""
     from collections import Counter
 
-    failed = 0
-    for backfill in backfills:
-        state = client.wait(backfill, deadline_seconds=LONGEST_SECONDS, poll_seconds=5)
-        runs = Counter(state.runs.values())
-        typer.echo(f"backfill {backfill}: {state.status}, runs: {dict(runs)}")
-        failed += sum(count for status, count in runs.items() if status != "SUCCESS")
-    return 1 if failed else 0
+    states = [client.wait(b, deadline_seconds=LONGEST_SECONDS, poll_seconds=5) for b in backfills]
+    for state in states:
+        error = f": {state.error}" if state.error else ""
+        typer.echo(f"backfill {state.backfill_id}: {state.status}, runs: {dict(Counter(state.runs.values()))}{error}")
+    return 0 if all(s.is_good for s in states) else 1

@@ -1,11 +1,25 @@
 """Commands that change something: retry, reset, cancel, pause, resume."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples
-from backfill_pipeline.cli.options import Cluster, Clusters, Customers, Datasets, Days, JobDays, Yes, ask_again, confirm
+from backfill_pipeline.cli.options import (
+    Cluster,
+    Clusters,
+    Customers,
+    Datasets,
+    Days,
+    JobDays,
+    Yes,
+    ask_again,
+    confirm,
+    days_of,
+)
+
+if TYPE_CHECKING:
+    from backfill_pipeline.operations.cancel import AtWork
 
 
 @app.command(
@@ -27,12 +41,11 @@ def retry(
     The retry sensor launches them at its next tick, a window per customer at a time.
     """
     from backfill_pipeline.cli.site import site_of
-    from backfill_pipeline.domain.windows import parse_day
     from backfill_pipeline.operations.again import failed_days
     from backfill_pipeline.operations.select import refuse_no_partitions, select
     from backfill_pipeline.steps.systems import open_ledger
 
-    named = [parse_day(d) for d in days or ()]
+    named = days_of(days)
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer] if customer else (), dataset or ())
     refuse_no_partitions(site.config, wanted, named)
@@ -40,10 +53,12 @@ def retry(
     ask_again(site.config, found, yes, job_days, "no such day has failed")
 
 
-@app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-06"))
+@app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-08..2026-01-10"))
 def reset(
     customer: Annotated[str, typer.Argument(help="The id, or a glob.")],
-    days: Annotated[list[str], typer.Argument(help="Days such as 2026-01-05, whatever became of them.")],
+    days: Annotated[
+        list[str], typer.Argument(help="Days such as 2026-01-05, or ranges such as 2026-01-05..2026-01-09.")
+    ],
     cluster: Clusters = None,
     dataset: Datasets = None,
     job_days: JobDays = None,
@@ -53,10 +68,9 @@ def reset(
 ) -> None:
     """Forget what became of these days and do them again, also days that are done."""
     from backfill_pipeline.cli.site import site_of
-    from backfill_pipeline.domain.windows import parse_day
     from backfill_pipeline.operations.select import refuse_no_partitions, select
 
-    named = sorted({parse_day(d) for d in days})
+    named = days_of(days)
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer], dataset or ())
     refuse_no_partitions(site.config, wanted, named)
@@ -79,38 +93,45 @@ def cancel(
 ) -> None:
     """Cancel backfills and runs of these customers. A window that has lost its rows is finished, or left empty by name."""
     from backfill_pipeline.cli.site import dagster_client, site_of
-    from backfill_pipeline.domain.errors import Refused
-    from backfill_pipeline.operations import cancel as operation
+    from backfill_pipeline.operations.cancel import Canceller, refuse_emptied
     from backfill_pipeline.operations.select import select
     from backfill_pipeline.steps.systems import open_ledger
 
+    if finish and leave_empty:
+        raise typer.BadParameter("--finish and --leave-empty: use one of them")
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
-    client, ledger = dagster_client(site), open_ledger(site.config)
-    found = operation.at_work(client, ledger, wanted)
+    canceller = Canceller(dagster_client(site), open_ledger(site.config), wanted)
+    found = canceller.look()
+    _tell(found)
+    if found.is_nothing:
+        return
+    if not (finish or leave_empty):
+        refuse_emptied(found)
+    confirm(yes, f"Cancel {len(found.backfills)} backfills and {len(found.runs)} runs?")
+    if not (finish or leave_empty):
+        refuse_emptied(found := canceller.look())  # a question may stand for minutes
+    refused = canceller.finish(on_poll=_tell_finishing) if finish else canceller.leave_empty(found)
+    for run_id, reason in refused.items():
+        typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
+    typer.echo("cancelled; `backfill status` shows what was left empty")
+    raise typer.Exit(1 if refused else 0)
+
+
+def _tell(found: "AtWork") -> None:
     for backfill in found.beyond:
         typer.echo(f"backfill {backfill.backfill_id} has other customers too: it goes on, and may launch these again")
     if found.is_nothing:
         typer.echo("nothing is at work there")
-        return
     for run, emptied in found.emptied:
         typer.echo(
             f"emptied: {emptied.dataset} of {emptied.customer} on {emptied.cluster}, {emptied.window}, run {run.run_id}"
         )
-    if found.emptied and finish == leave_empty:
-        raise Refused(
-            "Windows are emptied",
-            where=f"{len(found.emptied)} of {len(found.runs)} runs",
-            why="a cancel leaves their days without rows in ClickHouse",
-            next_step="--finish waits for these runs and cancels the others; --leave-empty cancels them too",
-        )
-    confirm(yes, f"Cancel {len(found.backfills)} backfills and {len(found.runs)} runs?")
-    if finish and found.emptied:
-        operation.wait_for_the_emptied(client, found, on_poll=lambda n: typer.echo(f"{n} emptied windows are at work"))
-        found = operation.at_work(client, ledger, wanted)
-    for run_id, reason in operation.cancel(client, found).items():
-        typer.echo(f"run {run_id} could not be asked to end: {reason}")
-    typer.echo("cancelled; `backfill status` shows what was left empty")
+
+
+def _tell_finishing(found: "AtWork") -> None:
+    others = len(found.runs) - len(found.emptying)
+    typer.echo(f"{len(found.emptied)} emptied windows are at work; {others} other runs end, or are asked to")
 
 
 @app.command(epilog=examples("backfill pause north --why 'disk is being changed'"))

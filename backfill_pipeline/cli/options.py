@@ -33,7 +33,10 @@ Approve = Annotated[
     ),
 ]
 Cluster = Annotated[str, typer.Argument(help="The cluster's name.")]
-Days = Annotated[list[str] | None, typer.Argument(help="Days such as 2026-01-05; none: all that failed.")]
+Days = Annotated[
+    list[str] | None,
+    typer.Argument(help="Days such as 2026-01-05, or ranges such as 2026-01-05..2026-01-09; none: all that failed."),
+]
 
 
 def day_of(text: str | None) -> date | None:
@@ -45,6 +48,16 @@ def day_of(text: str | None) -> date | None:
     from backfill_pipeline.domain.windows import parse_day
 
     return parse_day(text) if text is not None else None
+
+
+def days_of(texts: list[str] | None) -> list[date]:
+    """The days of `2026-01-05` and `2026-01-05..2026-01-09`, each once and in order.
+
+    Raises:
+        Refused: one is neither, or is reversed.
+    """
+    ends = [text.split("..", 1) for text in texts or ()]
+    return sorted({day for end in ends for day in window_of(end[0], end[-1]).days})
 
 
 def window_of(first: str, last: str) -> "Window":

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from backfill_pipeline.clients import dagster_queries as queries
-from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_day
 
 WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
@@ -35,6 +35,11 @@ class BackfillState:
     @property
     def is_over(self) -> bool:
         return self.status not in ("REQUESTED", "CANCELING", "FAILING")
+
+    @property
+    def is_good(self) -> bool:
+        """Over, with every run a success."""
+        return self.status in ("COMPLETED", "COMPLETED_SUCCESS") and set(self.runs.values()) <= {"SUCCESS"}
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,15 @@ def _run_state(found: Mapping[str, Any]) -> RunState:
 
 
 def _root_days(backfill: Mapping[str, Any]) -> frozenset[date] | None:
+    """None also where its partitions are no days: it is somebody else's."""
     target = (backfill["assetBackfillData"] or {}).get("rootTargetedPartitions")
     if not target:
         return None
     ranges = [(r["start"], r["end"]) for r in target["ranges"] or ()] or [(k, k) for k in target["partitionKeys"] or ()]
-    windows = (from_inclusive_days(parse_day(first), parse_day(last)) for first, last in ranges)
+    try:
+        windows = [from_inclusive_days(parse_day(first), parse_day(last)) for first, last in ranges]
+    except Refused:
+        return None
     return frozenset(d for window in windows for d in window.days) or None
 
 

@@ -1,16 +1,18 @@
 """Giving days back to the retries: the sensor launches them at its next tick, a window per customer at a time."""
 
 import getpass
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from backfill_pipeline.config import Config
 from backfill_pipeline.domain.retries import DayState, Ended, Of, asked_again, fold
+from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 
 Days = Mapping[Of, Sequence[date]]
+Known = Mapping[tuple[Of, date], DayState]
 
 
 def failed_days(
@@ -30,18 +32,24 @@ def failed_days(
     return found
 
 
-def ask_again(ledger: Ledger, config: Config, days: Days, *, job_days: int | None = None) -> str:
-    """Write down that these days are asked for; attempts are counted anew. Returns the request's id."""
-    known, request, now = read_failed_days(ledger), f"asked-{uuid4()}", datetime.now(UTC)
+def ask_again(ledger: Ledger, config: Config, days: Days, *, job_days: int | None = None) -> tuple[str, ...]:
+    """Write down that these days are asked for; attempts are counted anew.
+
+    Returns the requests' ids, one for each run: no run has more days than a backfill would give it.
+    """
+    known, now = read_failed_days(ledger), datetime.now(UTC)
     asked = [
-        asked_again(of, those, request, now, job_days=job_days or _size(known, config, of, those), by=getpass.getuser())
+        asked_again(of, part.days, f"asked-{uuid4()}", now, job_days=job_days or size, by=getpass.getuser())
         for of, those in days.items()
+        for part, size in _parts(known, config, of, those)
     ]
     write_failed_days(ledger, fold(known, asked).values())
-    return request
+    return tuple(a.run_id for a in asked)
 
 
-def _size(known: Mapping[tuple[Of, date], DayState], config: Config, of: Of, days: Sequence[date]) -> int:
-    """As small as the last try of any of them; a day that never failed has its customer's window."""
-    tried = [state.last.job_days for d in days if (state := known.get((of, d)))]
-    return min(tried, default=config.cluster(of.cluster).customer(of.customer).window_days)
+def _parts(known: Known, config: Config, of: Of, days: Sequence[date]) -> Iterator[tuple[Window, int]]:
+    """Each run's days, and days of its Jobs: as few as the last try of any of them, if there was one."""
+    longest = config.cluster(of.cluster).customer(of.customer).window_days
+    for part in (p for window in windows_of(days) for p in window.split(longest)):
+        tried = [state.last.job_days for d in part.days if (state := known.get((of, d)))]
+        yield part, min(tried, default=longest)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from backfill_pipeline.clients.dagster import DagsterClient, RunState, Unfinished
-from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.operations.launch import days_of_run, keys_of
 from backfill_pipeline.stores.ledger import Emptied, Ledger
@@ -16,7 +16,10 @@ POLL_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class AtWork:
-    """What a cancel would end. emptied: windows of these runs that have lost their rows and not yet got new ones."""
+    """What a cancel would end. emptied: windows of these runs that have lost their rows and not yet got new ones.
+
+    beyond: backfills that have other customers too; their runs of these can be cancelled, they can't.
+    """
 
     backfills: tuple[Unfinished, ...]
     runs: tuple[RunState, ...]
@@ -27,20 +30,82 @@ class AtWork:
     def is_nothing(self) -> bool:
         return not self.backfills and not self.runs
 
+    @property
+    def emptying(self) -> frozenset[str]:
+        """Runs that must not be cancelled where nothing shall be left empty."""
+        return frozenset(run.run_id for run, _ in self.emptied)
 
-def at_work(client: DagsterClient, ledger: Ledger, wanted: Sequence[Of]) -> AtWork:
-    """One look. beyond: backfills that have other customers too; their runs of these can be cancelled, they can't."""
-    keys = keys_of(wanted)
-    backfills = [b for b in client.unfinished_backfills() if b.keys & keys.keys()]
-    inside = [b for b in backfills if all(k in keys or k[0] == "ready" for k in b.keys)]
-    runs = [r for r in client.unfinished_runs() if r.keys & keys.keys()]
-    emptied = ledger.emptied()
-    return AtWork(
-        tuple(inside),
-        tuple(runs),
-        tuple((r, e) for r in runs for e in _emptied_by(r, keys, emptied)),
-        tuple(b for b in backfills if b not in inside),
-    )
+
+@dataclass(frozen=True)
+class Canceller:
+    """What every look needs. wanted: whose backfills and runs."""
+
+    client: DagsterClient
+    ledger: Ledger
+    wanted: Sequence[Of]
+
+    def look(self) -> AtWork:
+        keys = keys_of(self.wanted)
+        backfills = [b for b in self.client.unfinished_backfills() if b.keys & keys.keys()]
+        inside = [b for b in backfills if all(k in keys or k[0] == "ready" for k in b.keys)]
+        runs = [r for r in self.client.unfinished_runs() if r.keys & keys.keys()]
+        emptied = self.ledger.emptied()
+        return AtWork(
+            tuple(inside),
+            tuple(runs),
+            tuple((r, e) for r in runs for e in _emptied_by(r, keys, emptied)),
+            tuple(b for b in backfills if b not in inside),
+        )
+
+    def leave_empty(self, found: AtWork) -> dict[str, str]:
+        """End all of it, whatever is emptied; run id -> why it could not be asked."""
+        for backfill in found.backfills:
+            self.client.cancel_backfill(backfill.backfill_id)
+        return self._ended(found)
+
+    def finish(
+        self, *, deadline_seconds: float = FINISH_SECONDS, on_poll: Callable[[AtWork], None] = lambda _: None
+    ) -> dict[str, str]:
+        """End what is not emptied, wait for what is; the backfills last, as Dagster ends their runs with them.
+
+        A backfill launches runs until it is cancelled, so all is looked at anew until no run is left: one that has got as
+        far as its delete meanwhile is waited for too, and one whose rows are back goes on to its own end.
+
+        Returns as `leave_empty`: nothing, as no run is left.
+
+        Raises:
+            PipelineError: RETRY, windows are emptied at the deadline; their backfills go on.
+        """
+        end, kept = time.monotonic() + deadline_seconds, frozenset[str]()
+        while (found := self.look()).runs:
+            on_poll(found)
+            kept |= found.emptying
+            self._ended(found, but=kept)
+            if time.monotonic() > end:
+                raise _not_finished(found, deadline_seconds)
+            time.sleep(POLL_SECONDS)
+        for backfill in found.backfills:
+            self.client.cancel_backfill(backfill.backfill_id)
+        return {}
+
+    def _ended(self, found: AtWork, but: frozenset[str] = frozenset()) -> dict[str, str]:
+        ids = [r.run_id for r in found.runs if r.run_id not in but and r.status != "CANCELING"]
+        return dict(self.client.terminate(ids)) if ids else {}
+
+
+def refuse_emptied(found: AtWork) -> None:
+    """Where nobody said what becomes of them.
+
+    Raises:
+        Refused: runs have deleted rows and not yet written them again.
+    """
+    if found.emptied:
+        raise Refused(
+            "Windows are emptied",
+            where=f"{len(found.emptied)} of {len(found.runs)} runs",
+            why="a cancel leaves their days without rows in ClickHouse",
+            next_step="--finish waits for these runs and cancels the others; --leave-empty cancels them too",
+        )
 
 
 def _emptied_by(run: RunState, keys: dict[tuple[str, ...], Of], emptied: Sequence[Emptied]) -> list[Emptied]:
@@ -48,35 +113,11 @@ def _emptied_by(run: RunState, keys: dict[tuple[str, ...], Of], emptied: Sequenc
     return [e for e in emptied if any((Of(e.cluster, e.customer, e.dataset), d) in days for d in e.window.days)]
 
 
-def cancel(client: DagsterClient, found: AtWork) -> dict[str, str]:
-    """End all of it; run id -> why it could not be asked."""
-    for backfill in found.backfills:
-        client.cancel_backfill(backfill.backfill_id)
-    return dict(client.terminate([r.run_id for r in found.runs])) if found.runs else {}
-
-
-def wait_for_the_emptied(
-    client: DagsterClient,
-    found: AtWork,
-    *,
-    deadline_seconds: float = FINISH_SECONDS,
-    on_poll: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Return when the runs whose windows are emptied are over.
-
-    Raises:
-        PipelineError: RETRY, they are not; nothing was cancelled.
-    """
-    waited_for = {r.run_id for r, _ in found.emptied}
-    end = time.monotonic() + deadline_seconds
-    while left := waited_for & {r.run_id for r in client.unfinished_runs()}:
-        on_poll(len(left))
-        if time.monotonic() > end:
-            raise PipelineError(
-                "The emptied windows are not finished",
-                where=", ".join(sorted(left)),
-                why=f"at work for {deadline_seconds:.0f} s more",
-                next_step="look at these runs; nothing was cancelled yet",
-                kind=Kind.RETRY,
-            )
-        time.sleep(POLL_SECONDS)
+def _not_finished(found: AtWork, seconds: float) -> PipelineError:
+    return PipelineError(
+        "The emptied windows are not finished",
+        where=", ".join(sorted(r.run_id for r in found.runs)),
+        why=f"at work for {seconds:.0f} s more",
+        next_step="look at these runs; their backfills are not cancelled",
+        kind=Kind.RETRY,
+    )

@@ -13,6 +13,7 @@ from backfill_pipeline.domain.guards import Approval, approving
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.operations.select import refuse_no_partitions
+from backfill_pipeline.stores.failed_days import read_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.progress import proved
 
@@ -25,7 +26,7 @@ class Survey:
 
     Args:
         at_work: day -> the run or backfill that has it.
-        done: day -> when it was proved right.
+        done: day -> when it was proved right, if nothing went wrong with it since.
     """
 
     wanted: tuple[Of, ...]
@@ -55,8 +56,15 @@ def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequen
         at_work.update({(of, d): f"backfill {backfill.backfill_id}" for of in of_these for d in days})
     for run in client.unfinished_runs():
         at_work.update(dict.fromkeys(days_of_run(run, keys), f"run {run.run_id} ({run.status})"))
-    done = {(p.of, p.day): p.recorded_at for p in proved(ledger, window) if p.verdict.is_good}
-    return Survey(tuple(wanted), window, at_work, done)
+    return Survey(tuple(wanted), window, at_work, _done(ledger, window))
+
+
+def _done(ledger: Ledger, window: Window) -> dict[tuple[Of, date], datetime]:
+    """A day that was deleted, or failed, after it was proved right is not done: its verdict is an old one."""
+    good = {(p.of, p.day): p.recorded_at for p in proved(ledger, window) if p.verdict.is_good}
+    emptied = {(Of(e.cluster, e.customer, e.dataset), day) for e in ledger.emptied() for day in e.window.days}
+    failed = {at for at, s in read_failed_days(ledger).items() if at in good and s.is_newer_than(good[at])}
+    return {at: when for at, when in good.items() if at not in emptied | failed}
 
 
 def keys_of(wanted: Iterable[Of]) -> dict[tuple[str, ...], Of]:
