@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 import yaml
 
 from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, without_secrets
@@ -63,6 +64,57 @@ def test_the_cronjob_itself_is_left_as_it_was() -> None:
     before = copy.deepcopy(template)
     job_of(template, LAUNCH)
     assert template == before
+
+
+# What a Job's spec can say, each accepted by a real API server (1.36), so that a pod is made after the first.
+MORE_PODS: dict[str, dict[str, Any]] = {
+    "a failure that does not count": {
+        "podFailurePolicy": {
+            "rules": [{"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [0]}}],
+        },
+        "podReplacementPolicy": "Failed",
+    },
+    "a limit per index": {
+        "completionMode": "Indexed",
+        "completions": 5,
+        "parallelism": 2,
+        "backoffLimitPerIndex": 3,
+        "maxFailedIndexes": 4,
+    },
+    "success by index": {
+        "completionMode": "Indexed",
+        "completions": 3,
+        "successPolicy": {"rules": [{"succeededIndexes": "0-2"}]},
+    },
+}
+
+
+@pytest.mark.parametrize("more", MORE_PODS.values(), ids=MORE_PODS)
+def test_k2_nothing_of_the_template_makes_a_second_pod(more: dict[str, Any]) -> None:
+    template = cronjob()
+    template["spec"]["jobTemplate"]["spec"] |= more
+    assert job_of(template, LAUNCH) == job_of(cronjob(), LAUNCH)
+
+
+@pytest.mark.parametrize("kept", [{"suspend": True}, {"managedBy": "kueue.x-k8s.io/multikueue"}])
+def test_a_job_that_somebody_else_shall_start_is_not_started_behind_their_back(kept: dict[str, Any]) -> None:
+    template = cronjob()
+    template["spec"]["jobTemplate"]["spec"] |= kept
+    assert kept.items() <= job_of(template, LAUNCH)["spec"].items()
+
+
+RULES = [{"action": "Restart", "exitCodes": {"operator": "In", "values": [3]}}]
+SIDECAR = {"name": "mesh", "image": "i", "restartPolicy": "Always"}
+
+
+def test_k2_a_container_that_ended_is_not_begun_again_by_a_policy_of_its_own() -> None:
+    template = cronjob()
+    pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["containers"][0] |= {"restartPolicy": "OnFailure", "restartPolicyRules": RULES}
+    pod["initContainers"] = [SIDECAR | {"restartPolicyRules": RULES}]
+    made = job_of(template, LAUNCH)["spec"]["template"]["spec"]
+    assert made["containers"] == job_of(cronjob(), LAUNCH)["spec"]["template"]["spec"]["containers"]
+    assert made["initContainers"] == [SIDECAR], "what makes it a sidecar is kept"
 
 
 def test_a_secret_that_a_template_holds_in_plain_text_is_shown_to_whoever_asks_for_the_plan() -> None:

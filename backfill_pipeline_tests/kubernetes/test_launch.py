@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kubernetes import client
@@ -12,6 +13,7 @@ from backfill_pipeline.clients.kubernetes.manifest import GRACE_SECONDS
 from backfill_pipeline.clients.launcher import JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
+from backfill_pipeline_tests.clients.test_kubernetes_manifest import MORE_PODS
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, until
 
 CRONJOB = "task"
@@ -138,6 +140,20 @@ def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs
     jobs.ensure(launch())
     until("its reason", lambda: "exceeded quota" in jobs.status("one").reason)
     assert not jobs.status("one").is_stuck
+
+
+@pytest.mark.parametrize("more", MORE_PODS.values(), ids=MORE_PODS)
+def test_k2_no_word_of_a_template_makes_a_second_pod(
+    alone: Namespace, jobs: KubernetesJobs, more: dict[str, Any]
+) -> None:
+    """The API server takes the template; what is made of it is one pod that fails the Job."""
+    alone.cronjob(CRONJOB, "python", "-c", "raise SystemExit(3)")
+    client.BatchV1Api(alone.api).patch_namespaced_cron_job(
+        CRONJOB, alone.name, {"spec": {"jobTemplate": {"spec": more}}}
+    )
+    jobs.ensure(launch())
+    assert (over(jobs, "one").state, over(jobs, "one").exit_code) == (JobState.FAILED, 3)
+    assert len(client.CoreV1Api(alone.api).list_namespaced_pod(alone.name).items) == 1
 
 
 def test_an_attempts_own_job_is_adopted_by_another_launcher(alone: Namespace, jobs: KubernetesJobs) -> None:

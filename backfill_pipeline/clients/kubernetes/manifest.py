@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backfill_pipeline.domain.plans import Launch
@@ -11,31 +11,25 @@ Tree = dict[str, Any]
 SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY|DSN", re.IGNORECASE)
 GRACE_SECONDS = 8  # from SIGTERM to SIGKILL at most: `cancel` waits for little longer than that
 LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: somebody may ask tomorrow
+# All that a Job keeps of its template beside the pod. What else there is to say makes more pods than one (indexes, failures
+# that do not count), or the API server refuses it beside what is set here.
+KEPT = ("suspend", "managedBy")
 
 
 def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
-    """The Job as it is sent to the API server.
+    """The Job as it is sent to the API server: one pod, whose containers begin once.
 
     It has no owner, and so the CronJob's controller neither counts nor removes it (with one it says `UnexpectedJob`).
     """
     template = copy.deepcopy(cronjob["spec"]["jobTemplate"])
-    given, spec = template.get("metadata", {}), template["spec"]
-    pod = spec["template"]
-    pod["metadata"] = _marked(pod.get("metadata", {}), launch)
-    pod["spec"]["terminationGracePeriodSeconds"] = min(
-        pod["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS
-    )
-    pod["spec"]["restartPolicy"] = (
-        "Never"  # a container that is started again in its pod begins again, and its log is lost
-    )
-    for container in pod["spec"]["containers"]:
-        container["env"] = _env(container.get("env", []), launch.env)
+    spec = template["spec"]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": launch.job_name, **_marked(given, launch)},
+        "metadata": {"name": launch.job_name, **_marked(template.get("metadata", {}), launch)},
         "spec": {
-            **spec,
+            **{key: spec[key] for key in KEPT if key in spec},
+            "template": _pod(spec["template"], launch),
             "completions": 1,
             "parallelism": 1,
             "backoffLimit": 0,  # another pod would start again what an earlier one began: retries are the pipeline's
@@ -54,6 +48,32 @@ def without_secrets(job: Mapping[str, Any]) -> Tree:
             if "value" in entry and SECRET.search(entry["name"]):
                 entry["value"] = "***"
     return shown
+
+
+def _pod(template: Tree, launch: Launch) -> Tree:
+    metadata, spec = _marked(template.get("metadata", {}), launch), template["spec"]
+    for container in spec["containers"]:
+        container["env"] = _env(container.get("env", []), launch.env)
+    _begun_once(spec)
+    grace = min(spec.get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS)
+    return {**template, "metadata": metadata, "spec": {**spec, "terminationGracePeriodSeconds": grace}}
+
+
+def _begun_once(spec: Tree) -> None:
+    """A container that is started again in its pod begins again, and its log is lost.
+
+    It may have a policy of its own, which makes an init container a sidecar, and rules that start all others again too.
+    """
+    spec["restartPolicy"] = "Never"
+    for container in spec["containers"]:
+        container.pop("restartPolicy", None)
+    for container in _containers(spec):
+        container.pop("restartPolicyRules", None)
+
+
+def _containers(spec: Tree) -> Iterator[Tree]:
+    yield from spec["containers"]
+    yield from spec.get("initContainers") or ()
 
 
 def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:

@@ -41,6 +41,18 @@ def test_a_child_process_that_outgrew_the_memory_is_told_though_its_parent_ended
     assert diagnose([found.reason]).cause is Cause.OUT_OF_MEMORY
 
 
+def test_k2_a_container_that_ended_is_not_begun_again_by_a_policy_of_its_own(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    """Its pod's policy is Never, and yet it would begin again, and again what it began before."""
+    rule = {"action": "Restart", "exitCodes": {"operator": "In", "values": [3]}}
+    cronjob(alone, "echo at work; exit 3", restartPolicy="Never", restartPolicyRules=[rule])
+    jobs.ensure(launch())
+    found = over(jobs, "one", 60)
+    assert (found.state, found.exit_code) == (JobState.FAILED, 3)
+    assert list(jobs.log("one")) == ["at work"]
+
+
 def test_a_cancelled_job_may_end_in_order_and_its_last_line_is_kept(alone: Namespace, jobs: KubernetesJobs) -> None:
     cronjob(alone, HEEDS)
     at_work(jobs)
