@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.plans import Launch
 
 
@@ -63,6 +64,13 @@ class Launcher(Protocol):
 
     def log(self, name: str) -> Iterator[str]:
         """The lines written so far, from the first; an empty log is no error."""
+        ...
+
+    def log_error(self, name: str) -> PipelineError | None:
+        """Why no more of the log is read, after `log` was asked for, where that does not pass: a right that is missing.
+
+        It is no end of the Job, and so `log` gives what it has: who follows says it, and goes on without the log.
+        """
         ...
 
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:

@@ -80,6 +80,10 @@ class LocalJobs:
         except FileNotFoundError:
             return
 
+    def log_error(self, name: str) -> PipelineError | None:
+        """A file of this machine, which whoever made the Job may read."""
+        return None
+
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
         folder = self._jobs / name
         if self.status(name).state is JobState.PENDING:

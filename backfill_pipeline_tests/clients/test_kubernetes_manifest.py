@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, without_secrets
+from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline.stack.processes import PROJECT
 
@@ -115,6 +116,15 @@ def test_k2_a_container_that_ended_is_not_begun_again_by_a_policy_of_its_own() -
     made = job_of(template, LAUNCH)["spec"]["template"]["spec"]
     assert made["containers"] == job_of(cronjob(), LAUNCH)["spec"]["template"]["spec"]["containers"]
     assert made["initContainers"] == [SIDECAR], "what makes it a sidecar is kept"
+
+
+def test_the_log_of_a_sidecar_that_is_put_in_later_is_not_read_for_the_tasks() -> None:
+    made = job_of(cronjob(), LAUNCH)["spec"]["template"]
+    assert made["metadata"]["annotations"][DEFAULT_CONTAINER] == made["spec"]["containers"][0]["name"]
+    template = cronjob()
+    pod = template["spec"]["jobTemplate"]["spec"]["template"]
+    pod["metadata"]["annotations"] = {DEFAULT_CONTAINER: "second"}
+    assert job_of(template, LAUNCH)["spec"]["template"]["metadata"]["annotations"][DEFAULT_CONTAINER] == "second"
 
 
 def test_a_secret_that_a_template_holds_in_plain_text_is_shown_to_whoever_asks_for_the_plan() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from backfill_pipeline.clients.kubernetes.state import status_of
+from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER, has_ended, status_of, task_of
 from backfill_pipeline.clients.launcher import JobState
 
 Tree = dict[str, Any]
@@ -82,6 +82,33 @@ def test_a_pending_job_says_what_it_waits_for() -> None:
     quota = {"reason": "FailedCreate", "message": "pods is forbidden: exceeded quota: none"}
     assert "exceeded quota" in status_of(job(), [], [{"reason": "SuccessfulCreate"}, quota]).reason
     assert status_of(job(), []).reason == "no pod yet"
+
+
+def a_pod(*containers: str, marked: str | None = None, ended: tuple[str, ...] = (), phase: str = "Running") -> Tree:
+    statuses = [{"name": n, "state": {"terminated": {"exitCode": 0}} if n in ended else {}} for n in containers]
+    return {
+        "metadata": {"annotations": {DEFAULT_CONTAINER: marked}} if marked else {},
+        "spec": {"containers": [{"name": name} for name in containers]},
+        "status": {"phase": phase, "containerStatuses": statuses},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "task"),
+    [
+        (a_pod("task", "mesh"), "task"),
+        (a_pod("mesh", "task", marked="task"), "task"),
+        (a_pod("task", "mesh", marked="no-such"), "task"),
+    ],
+)
+def test_a_sidecar_is_not_taken_for_the_task(found: Tree, task: str) -> None:
+    assert task_of(found) == task
+
+
+def test_a_sidecar_that_goes_on_does_not_keep_the_tasks_log_open() -> None:
+    assert has_ended(a_pod("task", "mesh", ended=("task",)), "task")
+    assert not has_ended(a_pod("task", "mesh", ended=("mesh",)), "task")
+    assert has_ended({"status": {"phase": "Failed"}}, "task"), "an eviction tells of no container"
 
 
 def test_a_job_being_deleted_is_not_over_before_it_is_gone() -> None:

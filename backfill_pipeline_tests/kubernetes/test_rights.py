@@ -1,5 +1,6 @@
 """deploy/rbac.yaml is enough to launch, follow and end; all else is forbidden, and what is missing is named."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.kubernetes.jobs import LAST_LINES_SECONDS, KubernetesJobs
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed
@@ -43,6 +44,7 @@ def test_its_rights_are_enough(alone: Namespace, account: client.ApiClient) -> N
     assert jobs.ensure(launched()).adopted
     assert over(jobs, "one").state is JobState.SUCCEEDED
     assert list(jobs.log("one")) == ["hello one"]
+    assert jobs.log_error("one") is None
     alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
     jobs.ensure(launched("two"))
     assert jobs.status("two").state is JobState.PENDING
@@ -74,6 +76,14 @@ def test_all_else_is_forbidden(alone: Namespace, account: client.ApiClient, what
     assert raised.value.status == 403
 
 
+def without(alone: Namespace, verb: str, resource: str) -> None:
+    role = next(t for t in deployed("rbac.yaml") if t["kind"] == "Role")
+    for given in role["rules"]:
+        given["verbs"] = [v for v in given["verbs"] if (v, *given["resources"]) != (verb, resource)]
+    kept = [given for given in role["rules"] if given["verbs"]]
+    client.RbacAuthorizationV1Api(alone.api).patch_namespaced_role(ACCOUNT, alone.name, {"rules": kept})
+
+
 @pytest.mark.parametrize(
     ("verb", "resource", "rule"),
     [
@@ -86,11 +96,7 @@ def test_a_missing_right_is_named_with_account_and_rule(
     alone: Namespace, account: client.ApiClient, verb: str, resource: str, rule: str
 ) -> None:
     alone.cronjob(TASK, *HELLO)
-    role = next(t for t in deployed("rbac.yaml") if t["kind"] == "Role")
-    for given in role["rules"]:
-        given["verbs"] = [v for v in given["verbs"] if (v, *given["resources"]) != (verb, resource)]
-    kept = [given for given in role["rules"] if given["verbs"]]
-    client.RbacAuthorizationV1Api(alone.api).patch_namespaced_role(ACCOUNT, alone.name, {"rules": kept})
+    without(alone, verb, resource)
     with pytest.raises(PipelineError) as raised:
         _launch_and_look(KubernetesJobs(account, alone.name, None))
     assert rule in raised.value.next_step
@@ -100,3 +106,22 @@ def test_a_missing_right_is_named_with_account_and_rule(
 def _launch_and_look(jobs: KubernetesJobs) -> None:
     jobs.ensure(launched())
     jobs.status("one")
+
+
+def test_a_log_that_may_not_be_read_is_told_by_its_missing_rule_and_the_job_is_followed_without_it(
+    alone: Namespace, account: client.ApiClient
+) -> None:
+    """It was asked for again each second, in silence, and every look at the Job that was over took ten."""
+    alone.cronjob(TASK, *HELLO)
+    without(alone, "get", "pods/log")
+    jobs = KubernetesJobs(account, alone.name, None)
+    jobs.ensure(launched())
+    assert over(jobs, "one").state is JobState.SUCCEEDED
+    started = time.monotonic()
+    assert list(jobs.log("one")) == []
+    assert time.monotonic() - started < LAST_LINES_SECONDS / 2
+    error = jobs.log_error("one")
+    assert error
+    assert error.why == f"system:serviceaccount:{alone.name}:{ACCOUNT} may not get pods/log"
+    assert '- {apiGroups: [""], resources: [pods/log], verbs: [get]}' in error.next_step
+    jobs.close()

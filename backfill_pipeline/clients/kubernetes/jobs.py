@@ -2,17 +2,18 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of
-from backfill_pipeline.clients.kubernetes.state import status_of
+from backfill_pipeline.clients.kubernetes.state import has_ended, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -87,7 +88,7 @@ class KubernetesJobs:
         """The Job controller makes the pod, whoever made the Job."""
 
     def log(self, name: str) -> Iterator[str]:
-        """What the Job's pod has written so far; all of it once the Job is over, if its pod was seen alive."""
+        """What the Job's task has written so far; all of it once the Job is over, if its pod was seen alive."""
         stream = self._streams.get(name) or self._followed(name)
         if stream is None:
             return
@@ -95,38 +96,50 @@ class KubernetesJobs:
             stream.ended.wait(LAST_LINES_SECONDS)
         yield from stream.lines
 
+    def log_error(self, name: str) -> PipelineError | None:
+        stream = self._streams.get(name)
+        return stream.error if stream else None
+
     def _followed(self, name: str) -> LogStream | None:
+        """In a pod that is past Pending every container has begun: a kubelet refuses the log of one that has not."""
         pods = [p for p in self._pods(name) if p.get("status", {}).get("phase") not in (None, "Pending")]
         if not pods:
             return None
-        pod = pods[-1]["metadata"]["name"]
-        stream = LogStream(lambda since: self._log_of(pod, since), lambda: self._place(name, pod))
+        pod, task = pods[-1]["metadata"]["name"], task_of(pods[-1])
+        stream = LogStream(lambda since: self._log_of(pod, task, since), lambda: self._place(name, pod, task))
         self._streams[name] = stream
         return stream
 
-    def _place(self, name: str, pod: str) -> Place:
+    def _place(self, name: str, pod: str, container: str) -> Place:
         found = [p for p in self._pods(name) if p["metadata"]["name"] == pod]
         if not found:
             return Place.GONE
-        return Place.ENDED if found[0]["status"].get("phase") in ("Succeeded", "Failed") else Place.WRITES
+        return Place.ENDED if has_ended(found[0], container) else Place.WRITES
 
-    def _log_of(self, pod: str, since: str | None) -> Iterable[bytes]:
+    def _log_of(self, pod: str, container: str, since: str | None) -> Iterable[bytes]:
+        asked = [("container", container), ("follow", "true"), ("timestamps", "true")]
+        try:
+            answer = self._opened_log(pod, [*asked, *([("sinceTime", since)] if since else [])])
+        except (ApiException, HTTPError) as error:
+            raise translate(error, f"Kubernetes did not read the log of {pod}", self._where(f"pod/{pod}")) from None
+        try:
+            yield from answer.stream(amt=None, decode_content=False)
+        finally:
+            answer.release_conn()
+
+    def _opened_log(self, pod: str, asked: Sequence[tuple[str, str]]) -> HTTPResponse:
         """The client's own call knows no `sinceTime`, and gives a repr of bytes where it preloads."""
-        asked = [("follow", "true"), ("timestamps", "true"), *([("sinceTime", since)] if since else [])]
-        answer = self._api.call_api(
+        answer: HTTPResponse = self._api.call_api(
             f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log",
             "GET",
-            query_params=asked,
+            query_params=list(asked),
             header_params={"Accept": "*/*"},
             auth_settings=["BearerToken"],
             _preload_content=False,
             _return_http_data_only=True,
             _request_timeout=LOG_SECONDS,
         )
-        try:
-            yield from answer.stream(amt=None, decode_content=False)
-        finally:
-            answer.release_conn()
+        return answer
 
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
         if self._job(name) is None:

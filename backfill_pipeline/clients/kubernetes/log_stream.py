@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
+from backfill_pipeline.domain.errors import Kind, PipelineError
+
 PAUSE_SECONDS = 1.0
 
 
@@ -19,13 +21,15 @@ Open = Callable[[str | None], Iterable[bytes]]
 
 
 class LogStream:
-    """Reads from its making on.
+    """Reads from its making on, until all is read or `error` says why no more can be.
 
     Args:
         open_log: the log's bytes from a time on (RFC 3339, taken to the second), or all of it; each line begins with its
             time. Ends when the container has ended, or when the connection breaks.
         place: whether the container writes still, has ended, or is gone with its log.
     """
+
+    error: PipelineError | None = None
 
     def __init__(self, open_log: Open, place: Callable[[], Place]) -> None:
         self._open, self._place = open_log, place
@@ -55,8 +59,9 @@ class LogStream:
             place = self._place()
             if place is not Place.GONE:
                 self._take(_whole_lines(self._open(self._last or None)))
-        except Exception:  # whatever broke the connection, it is tried again for as long as somebody wants the log
-            return False
+        except Exception as error:  # a connection that broke is opened again for as long as somebody wants the log
+            self.error = error if isinstance(error, PipelineError) and error.kind is Kind.STOP else None
+            return self.error is not None
         return place is not Place.WRITES
 
     def _take(self, lines: Iterator[str]) -> None:

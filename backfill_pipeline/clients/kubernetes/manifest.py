@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 
 Tree = dict[str, Any]
@@ -52,6 +53,8 @@ def without_secrets(job: Mapping[str, Any]) -> Tree:
 
 def _pod(template: Tree, launch: Launch) -> Tree:
     metadata, spec = _marked(template.get("metadata", {}), launch), template["spec"]
+    # A service mesh may put its container before the task's, whose log is wanted.
+    metadata["annotations"].setdefault(DEFAULT_CONTAINER, spec["containers"][0]["name"])
     for container in spec["containers"]:
         container["env"] = _env(container.get("env", []), launch.env)
     _begun_once(spec)

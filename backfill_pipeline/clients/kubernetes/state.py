@@ -6,6 +6,8 @@ from typing import Any
 from backfill_pipeline.clients.launcher import JobState, JobStatus
 
 Tree = Mapping[str, Any]
+# The annotation by which `kubectl logs` knows a pod's main container, and by which whoever adds a sidecar names it.
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 # Reasons of a waiting container that nobody but a person can end.
 STUCK = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
 
@@ -26,6 +28,20 @@ def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = (
     suspended = _condition(job, "Suspended")
     reason = "; ".join(_waits(pods)) or (_said(suspended) if suspended else _quota(events)) or "no pod yet"
     return JobStatus(JobState.PENDING, reason=reason, is_stuck=_is_stuck(pods))
+
+
+def task_of(pod: Tree) -> str:
+    """The container that does the Job's work; the others are its sidecars."""
+    names = [str(container["name"]) for container in pod["spec"]["containers"]]
+    marked = (pod["metadata"].get("annotations") or {}).get(DEFAULT_CONTAINER)
+    return marked if marked in names else names[0]
+
+
+def has_ended(pod: Tree, container: str) -> bool:
+    """Whether it writes no more: a sidecar may outlive it, and a pod that was thrown out tells of no container."""
+    status = pod.get("status", {})
+    ends = {c["name"] for c in status.get("containerStatuses") or [] if "terminated" in c.get("state", {})}
+    return container in ends or status.get("phase") in ("Succeeded", "Failed")
 
 
 def _is_stuck(pods: Sequence[Tree]) -> bool:

@@ -1,0 +1,44 @@
+"""A pod's log that can't be read: what passes is tried again, what does not is told."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
+from backfill_pipeline.domain.errors import Kind, PipelineError
+
+LINE = b"2026-01-01T00:00:00.000000Z at work\n"
+
+
+def failure(kind: Kind) -> PipelineError:
+    return PipelineError("It was not read", where="here", why="so it is", next_step="ask", kind=kind)
+
+
+def stream_after(*failures: Exception) -> tuple[LogStream, Callable[[], int]]:
+    """One that fails so often, and then gives a line; and how often it was opened."""
+    left, opened = list(failures), threading.Semaphore(0)
+
+    def open_log(_: str | None) -> Iterable[bytes]:
+        opened.release()
+        if left:
+            raise left.pop(0)
+        yield LINE
+
+    return LogStream(open_log, lambda: Place.ENDED), lambda: opened._value
+
+
+def test_a_log_that_may_not_be_read_is_not_asked_for_again_and_again() -> None:
+    """Else every look at a Job that is over waits for its last lines, in vain."""
+    refused = failure(Kind.STOP)
+    stream, opened = stream_after(refused)
+    assert stream.ended.wait(5)
+    assert (stream.error, stream.lines, opened()) == (refused, [], 1)
+
+
+@pytest.mark.parametrize("passing", [failure(Kind.UNREACHABLE), failure(Kind.RETRY), ConnectionResetError()])
+def test_a_log_whose_connection_broke_is_not_given_up(passing: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.log_stream.PAUSE_SECONDS", 0.01)
+    stream, opened = stream_after(passing, passing)
+    assert stream.ended.wait(5)
+    assert (stream.error, stream.lines, opened()) == (None, ["at work"], 3)
