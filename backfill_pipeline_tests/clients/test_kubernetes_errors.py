@@ -28,6 +28,14 @@ def test_a_missing_right_names_account_verb_and_the_rule_to_add() -> None:
     assert (error.kind, error.code) == (Kind.STOP, "403")
 
 
+def test_who_is_not_logged_in_is_not_told_to_give_rights_to_everybody() -> None:
+    error = answer(403, FORBIDDEN.replace("system:serviceaccount:cron:backfill-pipeline", "system:anonymous"))
+    assert "gave no credentials" in error.why
+    assert error.next_step == answer(401, "Unauthorized").next_step
+    assert "Role" not in error.next_step
+    assert error.kind is Kind.STOP
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [

@@ -9,6 +9,8 @@ from backfill_pipeline.clients.forbidden import missing_right
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 _AGAIN = "nothing is lost: a rerun adopts what was made"
+LOG_IN = "log in, or renew the credentials of the context"
+_ANONYMOUS = 'User "system:anonymous"'
 
 
 def translate(error: Exception, what: str, where: str) -> PipelineError:
@@ -16,10 +18,12 @@ def translate(error: Exception, what: str, where: str) -> PipelineError:
     if not isinstance(error, ApiException) or not error.status:
         return _error(what, where, f"{type(error).__name__}: {error}", Kind.UNREACHABLE, f"look at the API; {_AGAIN}")
     message = _message(error)
+    if error.status == 401:
+        return _error(what, where, message, Kind.STOP, LOG_IN, "401")
+    if _ANONYMOUS in message:  # nobody is to be given rights: nobody is logged in
+        return _error(what, where, f"the context's login gave no credentials: {message}", Kind.STOP, LOG_IN, "403")
     if error.status == 403:
         return _forbidden(what, where, message)
-    if error.status == 401:
-        return _error(what, where, message, Kind.STOP, "renew the credentials of the context", "401")
     if error.status == 404:
         return _error(what, where, message, Kind.MISSING, "correct the name, the namespace or the context", "404")
     if error.status == 429 or error.status >= 500:

@@ -1,34 +1,105 @@
 """A launcher for the cluster that a configuration names."""
 
+import logging
+import re
+import threading
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+from yaml import YAMLError
 
+from backfill_pipeline.clients.kubernetes.errors import LOG_IN
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.config import Launcher
 from backfill_pipeline.domain.errors import Kind, PipelineError
+
+# What the client raises of a kubeconfig that is none: it looks at no type before it uses it.
+UNREADABLE = (ConfigException, OSError, YAMLError, AttributeError, LookupError, TypeError, ValueError)
+# Ways to log in that the client tries, and where they give nothing it goes on as anonymous.
+TRIED = ("exec", "auth-provider", "tokenFile")
+WHY_LENGTH = 500
+# The client names an entry that lacks something by all that it holds, its token too.
+_ENTRY = re.compile(r"\{.*\}")
 
 
 def opened(given: Launcher) -> KubernetesJobs:
     """Nothing is asked of the cluster before the first call.
 
     Raises:
-        PipelineError: MISSING, the context or its file, or this is no pod.
+        PipelineError: MISSING, the context or its file, or this is no pod; STOP, the context's login gave no credentials.
     """
     try:
         return KubernetesJobs(_client(given), given.namespace, given.context)
-    except (ConfigException, OSError) as error:
-        raise PipelineError(
-            "No way to log in to the cluster",
-            where=f"{given.kubeconfig or 'KUBECONFIG or ~/.kube/config'}, context {given.context or '(of the pod)'}",
-            why=" ".join(str(error).split()),
-            next_step="correct `launcher.context` or `launcher.kubeconfig`; `kubectl config get-contexts` lists them",
-            kind=Kind.MISSING,
-        ) from None
+    except UNREADABLE as error:
+        is_told = isinstance(error, ConfigException | OSError)
+        why = str(error) if is_told else f"it can't be read as a kubeconfig: {type(error).__name__}: {error}"
+        next_step = "correct `launcher.context` or `launcher.kubeconfig`; `kubectl config get-contexts` lists them"
+        raise _no_way(given, why, next_step, Kind.MISSING) from None
 
 
 def _client(given: Launcher) -> client.ApiClient:
-    if given.context:
-        return config.new_client_from_config(str(given.kubeconfig) if given.kubeconfig else None, given.context)
     configuration = client.Configuration()
-    config.load_incluster_config(client_configuration=configuration)
+    if given.context:
+        _configure(configuration, given, given.context)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
     return client.ApiClient(configuration)
+
+
+def _configure(configuration: client.Configuration, given: Launcher, context: str) -> None:
+    path = str(given.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
+    with _overheard() as said:
+        config.load_kube_config(path, context, configuration)
+    tree = KubeConfigMerger(path).config
+    named = tree["contexts"].get_with_name(context)["context"]
+    if named.safe_get("user") and not (configuration.api_key or configuration.cert_file):
+        _check_logged_in(given, tree["users"].get_with_name(named["user"])["user"], said)
+    proxy = tree["clusters"].get_with_name(named["cluster"])["cluster"].safe_get("proxy-url")
+    if proxy:  # the client reads those of the environment only; like kubectl, this one goes before them
+        configuration.proxy, configuration.no_proxy = proxy, None
+
+
+def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> None:
+    """Who has no way to log in may mean that: `kubectl proxy` does it for others."""
+    tried = [way for way in TRIED if way in user]
+    if tried:
+        why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {'; '.join(said)}"
+        next_step = f"{LOG_IN}; `kubectl --context {given.context} auth whoami` tells whether it works"
+        raise _no_way(given, why.rstrip(": "), next_step, Kind.STOP)
+
+
+@contextmanager
+def _overheard() -> Iterator[list[str]]:
+    """What the client does not raise: why a login plugin gave nothing goes to the root logger, and nowhere else."""
+    listener = _Listener()
+    logging.getLogger().addHandler(listener)
+    try:
+        yield listener.said
+    finally:
+        logging.getLogger().removeHandler(listener)
+
+
+class _Listener(logging.Handler):
+    """To what this thread tells the root logger itself; other logins may go on at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (record.name, record.thread) == ("root", self._thread):
+            self.said.append(record.getMessage())
+
+
+def _no_way(given: Launcher, why: str, next_step: str, kind: Kind) -> PipelineError:
+    return PipelineError(
+        "No way to log in to the cluster",
+        where=f"{given.kubeconfig or 'KUBECONFIG or ~/.kube/config'}, context {given.context or '(of the pod)'}",
+        why=_ENTRY.sub("***", " ".join(why.split()))[:WHY_LENGTH],
+        next_step=next_step,
+        kind=kind,
+    )

@@ -1,0 +1,101 @@
+"""Logins that give nothing, and kubeconfigs that are none: told when the launcher is opened, by name."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backfill_pipeline.clients.kubernetes.login import opened
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline_tests.clients.kubeconfigs import NOWHERE, kubeconfig, launcher, plugin, plugin_that_gives
+
+MISSING_PLUGIN = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
+
+
+def refused(path: Path) -> PipelineError:
+    with pytest.raises(PipelineError) as raised:
+        opened(launcher(path))
+    assert str(path) in raised.value.where
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        (MISSING_PLUGIN, "no-such-plugin"),
+        (plugin("import sys; sys.exit('the session has expired')"), "the session has expired"),
+        (plugin("print('no JSON')"), "failed to decode process output"),
+        (plugin_that_gives({}), "missing token or clientCertificateData"),
+    ],
+    ids=["missing", "failed", "no JSON", "nothing given"],
+)
+def test_a_login_plugin_that_gives_nothing_does_not_make_us_anonymous(
+    tmp_path: Path, user: dict[str, Any], said: str
+) -> None:
+    """Whoever reads that system:anonymous lacks rights gives them to everybody."""
+    error = refused(kubeconfig(tmp_path, user))
+    assert error.kind is Kind.STOP
+    assert error.why.startswith("exec of the context's user gave neither a token nor a certificate: ")
+    assert said in error.why
+    assert "log in, or renew the credentials" in error.next_step
+
+
+def test_a_token_file_that_is_empty_does_not_make_us_anonymous(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("")
+    error = refused(kubeconfig(tmp_path, {"tokenFile": "token"}))
+    assert error.why == "tokenFile of the context's user gave neither a token nor a certificate"
+
+
+def test_a_user_that_the_file_does_not_have_is_missing_by_its_name(tmp_path: Path) -> None:
+    error = refused(kubeconfig(tmp_path, None))
+    assert error.kind is Kind.MISSING
+    assert "object with name u in" in error.why
+
+
+@pytest.mark.parametrize("user", [{"token": "t"}, plugin_that_gives({"token": "t"}), {}], ids=["token", "exec", "none"])
+def test_a_login_that_works_is_not_refused(tmp_path: Path, user: dict[str, Any]) -> None:
+    """Without any way to log in it is somebody else's business: `kubectl proxy` logs in by itself."""
+    opened(launcher(kubeconfig(tmp_path, user))).close()
+    assert not [h for h in logging.getLogger().handlers if "kubernetes.login" in type(h).__module__]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("contexts: [", "as a kubeconfig: ParserError"),
+        ("- a list", "as a kubeconfig: TypeError"),
+        ("just a text", "as a kubeconfig: TypeError"),
+        ("", "is empty"),
+        ("contexts: 5", "as a kubeconfig: TypeError"),
+        ("{contexts: [], clusters: [], users: []}", "north"),
+    ],
+)
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    error = refused(path)
+    assert error.kind is Kind.MISSING
+    assert said in error.why
+
+
+@pytest.mark.parametrize("key", ["certificate-authority-data", "proxy-url"])
+def test_a_cluster_that_is_written_down_wrongly_is_named(tmp_path: Path, key: str) -> None:
+    wrong = {"certificate-authority-data": "A", "proxy-url": "gopher://127.0.0.1:1"}
+    error = refused(kubeconfig(tmp_path, {"token": "t"}, {"server": NOWHERE, key: wrong[key]}))
+    assert error.kind is Kind.MISSING
+    assert {"certificate-authority-data": "base64", "proxy-url": "ProxySchemeUnknown"}[key] in error.why
+
+
+def test_no_token_is_printed_with_what_is_wrong_beside_it(tmp_path: Path) -> None:
+    """The client names an entry by all that it holds."""
+    path = kubeconfig(tmp_path, {})
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "users": [{"name": "u", "token": "hunter2"}]}))
+    error = refused(path)
+    assert "Expected key user" in error.why
+    assert "hunter2" not in str(error)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert refused(tmp_path / "kubeconfig").kind is Kind.MISSING
