@@ -53,6 +53,7 @@ class Cause(_Named):
     OUT_OF_MEMORY = "out of memory"
     EVICTED = "evicted"
     UNSCHEDULABLE = "unschedulable"
+    SUSPENDED = "suspended"
     HEARTBEAT_TIMEOUT = "heartbeat time-out"
     START_TO_CLOSE_TIMEOUT = "start-to-close time-out"
     NO_WORKER = "no worker took it"

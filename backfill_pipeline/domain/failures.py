@@ -225,6 +225,12 @@ RULES: tuple[Rule, ...] = (
         phrases=(r"\bUnschedulable \(", r" is forbidden: exceeded quota: "),
     ),
     Rule(
+        Cause.SUSPENDED,
+        Remedy.BY_HAND,
+        "nobody resumed the Job; take `suspend` out of the CronJob's jobTemplate, or ask the queue that starts such Jobs",
+        phrases=(r"\bJobSuspended \(Job suspended\)",),
+    ),
+    Rule(
         Cause.HEARTBEAT_TIMEOUT,
         Remedy.SMALLER,
         "no row moved for that long: the worker died, hung or was overloaded",

@@ -84,6 +84,15 @@ def test_a_pending_job_says_what_it_waits_for() -> None:
     assert status_of(job(), []).reason == "no pod yet"
 
 
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError"])
+def test_what_does_not_come_by_itself_is_not_waited_for_until_the_deadline(reason: str) -> None:
+    assert status_of(job(), [pod("Pending", {"waiting": {"reason": reason}})]).is_stuck
+
+
+def test_a_container_that_is_being_made_is_not_given_up() -> None:
+    assert not status_of(job(), [pod("Pending", {"waiting": {"reason": "ContainerCreating"}})]).is_stuck
+
+
 def a_pod(*containers: str, marked: str | None = None, ended: tuple[str, ...] = (), phase: str = "Running") -> Tree:
     statuses = [{"name": n, "state": {"terminated": {"exitCode": 0}} if n in ended else {}} for n in containers]
     return {

@@ -196,6 +196,9 @@ HEARTBEAT_TIMEOUT: Activity task failed: nothing moved for 60 s; the next try re
 PASSING: Activity task failed: the worker was told to end; another one resumes from the cursor (type shutdown)
 DEADLINE: The window was not over at its deadline. Where: acme. Why: Job running, open workflows: reindex-1. Next: they go
     on.
+SUSPENDED: The window was not over at its deadline. Where: conversations of acme on north, 2026-01-01 (attempt a-1). Why:
+    Job pending: JobSuspended (Job suspended), open workflows: none known. Next: they go on; a rerun ends them before it
+    deletes. Use fewer days, or raise follow_deadline_seconds.
 GONE: Job backfill-acme-1 gone: no folder /jobs/backfill-acme-1; its log ends:
 CANCELLED: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on,
     the others were not started

@@ -42,12 +42,15 @@ QUOTA = (
     'Error creating: pods "one-x" is forbidden: exceeded quota: jobs, requested: requests.memory=2Gi, '
     "used: requests.memory=8Gi, limited: requests.memory=8Gi"
 )
+NEVER = 'Container image "absent:1" is not present with pull policy of Never'
+SUSPENDED = job({"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"})
 UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_ROOM}
 
 TREES: tuple[tuple[Cause, Trees], ...] = (
     (Cause.IMAGE_PULL, (job(), [waiting("ImagePullBackOff", 'Back-off pulling image "absent:1"')], [])),
     (Cause.IMAGE_PULL, (job(), [waiting("ErrImagePull", "rpc error: code = NotFound desc = absent:1: not found")], [])),
     (Cause.IMAGE_PULL, (job(), [waiting("InvalidImageName", 'Failed to apply default image tag "a:b:c"')], [])),
+    (Cause.IMAGE_PULL, (job(), [waiting("ErrImageNeverPull", NEVER)], [])),
     (Cause.MISSING, (job(), [waiting("CreateContainerConfigError", 'secret "tasks" not found')], [])),
     (Cause.OUT_OF_MEMORY, (BACK_OFF, [terminated("OOMKilled", 137)], [])),
     (Cause.EVICTED, (BACK_OFF, [pod(phase="Failed", reason="Evicted", message=LOW)], [])),
@@ -62,6 +65,7 @@ TREES: tuple[tuple[Cause, Trees], ...] = (
     ),
     (Cause.UNSCHEDULABLE, (job(), [pod(phase="Pending", conditions=[UNSCHEDULED])], [])),
     (Cause.UNSCHEDULABLE, (job(), [], [{"reason": "FailedCreate", "message": QUOTA}])),
+    (Cause.SUSPENDED, (SUSPENDED, [], [])),
     (Cause.DEADLINE, (LATE, [], [])),
     (Cause.DEADLINE, (LATE, [terminated("Error", 143)], [])),
     (

@@ -19,6 +19,7 @@ FINAL = (Kind.STOP, Kind.MISSING, Kind.REFUSED)
 FALSE_FRIENDS = (
     "customer Evicted: 12 days differ",
     "customer OOMKilled, profile ImagePullBackOff: 3 rows too few",
+    "profile JobSuspended (acme): 3 rows too few",
     "profile TERMINATED of customer CANCELED: target 0, source 14",
     "rows (40001 of 57014) were read, 42703 are left",
     "conversation ids [40001], [57014] and [53300] differ",
@@ -144,6 +145,12 @@ def test_the_cause_is_told_and_not_what_followed_from_it() -> None:
     assert diagnose(texts).cause is Cause.IMAGE_PULL
     assert diagnose(texts[1:]).cause is Cause.CANCELLED
     assert diagnose([*texts, "ERROR: deadlock detected (SQLSTATE 40P01)"]).cause is Cause.DEADLOCK
+
+
+def test_a_job_that_nobody_resumes_is_not_tried_ever_smaller() -> None:
+    """Its deadline is over as well, and no size of it is small enough to begin."""
+    [late] = [r.text for r in RECORDED if r.cause is Cause.SUSPENDED and "deadline" in r.text]
+    assert diagnose([late, "no execution was started for profile default"]).remedy is Remedy.BY_HAND
 
 
 def test_the_evidence_shows_what_gave_the_cause_away_however_long_the_text() -> None:

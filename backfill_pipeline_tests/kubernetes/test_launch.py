@@ -11,7 +11,9 @@ from kubernetes import client
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.clients.kubernetes.manifest import GRACE_SECONDS
 from backfill_pipeline.clients.launcher import JobState, JobStatus
+from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose
 from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline_tests.clients.test_kubernetes_manifest import MORE_PODS
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, until
@@ -122,7 +124,10 @@ def test_a_template_whose_jobs_begin_suspended_is_named(alone: Namespace, jobs: 
     changed(alone, lambda job: setattr(job, "suspend", True))
     jobs.ensure(launch())
     until("its reason", lambda: "JobSuspended" in jobs.status("one").reason)
-    assert jobs.status("one").state is JobState.PENDING
+    found = jobs.status("one")
+    assert found.state is JobState.PENDING
+    late = diagnose([f"The window was not over at its deadline. Why: Job pending: {found.reason}"])
+    assert (late.cause, late.remedy) == (Cause.SUSPENDED, Remedy.BY_HAND)
 
 
 def test_an_image_that_cant_be_pulled_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:

@@ -9,7 +9,10 @@ Tree = Mapping[str, Any]
 # The annotation by which `kubectl logs` knows a pod's main container, and by which whoever adds a sidecar names it.
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 # Reasons of a waiting container that nobody but a person can end.
-STUCK = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError")
+STUCK = (
+    *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
+    *("CreateContainerConfigError", "CreateContainerError"),
+)
 
 
 def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = ()) -> JobStatus:

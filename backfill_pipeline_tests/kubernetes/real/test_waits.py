@@ -31,6 +31,16 @@ def test_an_image_that_cant_be_pulled_is_not_waited_for_until_the_deadline(
     assert jobs.status("one").state is JobState.GONE
 
 
+def test_an_image_that_may_not_be_pulled_is_not_waited_for_until_the_deadline(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    cronjob(alone, "true", image=f"{REGISTRY}/absent:1", imagePullPolicy="Never")
+    jobs.ensure(launch())
+    found = said(jobs, "ErrImageNeverPull")
+    assert found.is_stuck
+    assert diagnose([found.reason]).cause is Cause.IMAGE_PULL
+
+
 def test_an_image_name_that_is_none_is_told_from_one_that_is_away(alone: Namespace, jobs: KubernetesJobs) -> None:
     cronjob(alone, "true", image="Not An Image")
     jobs.ensure(launch())
