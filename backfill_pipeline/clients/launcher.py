@@ -49,7 +49,9 @@ class Launcher(Protocol):
         ...
 
     def manifest(self, launch: Launch) -> dict[str, Any]:
-        """The Job that `ensure` would make, as a manifest; nothing is made.
+        """The Job that `ensure` would make, as a manifest to be shown; nothing is made.
+
+        What its template gives as plain text is masked: it may be a secret.
 
         Raises:
             PipelineError: MISSING CronJob.

@@ -20,7 +20,7 @@ class PlannedDelete:
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """manifest: only where it was asked for; values of env that look like secrets are `***`."""
+    """manifest: only where it was asked for; values of env that its template gives as plain text are `***`."""
 
     name: str
     cronjob: str

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, without_secrets
+from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, masked
 from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline.stack.processes import PROJECT
@@ -127,12 +127,28 @@ def test_the_log_of_a_sidecar_that_is_put_in_later_is_not_read_for_the_tasks() -
     assert job_of(template, LAUNCH)["spec"]["template"]["metadata"]["annotations"][DEFAULT_CONTAINER] == "second"
 
 
+SECRETS = ("DB_PASSWORD", "DATABASE_URL", "REDIS_URL", "DB_PASS", "PGPASS", "SENTRY_AUTH", "SALT", "REINDEX_MODE")
+
+
 def test_a_secret_that_a_template_holds_in_plain_text_is_shown_to_whoever_asks_for_the_plan() -> None:
+    """No name tells which value is one: all that are not the launch's own are masked."""
+    template = cronjob()
+    pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    container["env"] += [{"name": n, "value": "hunter2"} for n in SECRETS]
+    container["env"] += [{"name": "FROM", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]
+    pod["initContainers"] = [{"name": "first", "env": [{"name": "ANY", "value": "hunter2"}]}]
+    shown = job_of(masked(template), LAUNCH)
+    assert "hunter2" in str(job_of(template, LAUNCH)), "the Job itself needs it"
+    assert "hunter2" not in str(shown)
+    assert {e["name"]: e["value"] for e in env(shown) if e.get("value", "***") != "***"} == LAUNCH.env
+    assert {e["name"] for e in env(shown)} >= {*SECRETS, "FROM"}, "what there is can be seen"
+
+
+@pytest.mark.parametrize("key", ["command", "args"])
+def test_a_password_in_an_address_is_shown_to_whoever_asks_for_the_plan(key: str) -> None:
     template = cronjob()
     [container] = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    container["env"] += [{"name": n, "value": "hunter2"} for n in ("DB_PASSWORD", "API_KEY", "SOME_TOKEN")]
-    job = job_of(template, LAUNCH)
-    shown = without_secrets(job)
-    assert "hunter2" in str(job), "the Job itself needs it"
-    assert "hunter2" not in str(shown)
-    assert [e for e in env(shown) if e.get("value") != "***"] == [e for e in env(job) if e.get("value") != "hunter2"]
+    container[key] = ["serve", "--database=postgresql://me:hunter/2@db:5432/app", "http://db/health"]
+    [shown] = job_of(masked(template), LAUNCH)["spec"]["template"]["spec"]["containers"]
+    assert shown[key] == ["serve", "--database=postgresql://***@db:5432/app", "http://db/health"]

@@ -67,6 +67,14 @@ def test_the_windows_env_is_not_lost_behind_the_manifests(folder: Folder, monkey
     assert list(jobs.log("job-1")) == ["manifest cluster window north secret"]
 
 
+def test_what_a_template_holds_in_plain_text_reaches_the_job_and_not_who_asks_for_its_manifest(folder: Folder) -> None:
+    jobs = folder.has(a_manifest(["sh", "-c", "echo $DATABASE_URL"], [{"name": "DATABASE_URL", "value": "hunter2"}]))
+    assert "hunter2" not in str(jobs.manifest(a_launch()))
+    jobs.ensure(a_launch())
+    folder.over()
+    assert list(jobs.log("job-1")) == ["hunter2"]
+
+
 def test_k2_twenty_launchers_at_once_start_one_process(folder: Folder) -> None:
     folder.runs("echo ran $$; exec sleep 0.3")
     with ThreadPoolExecutor(20) as pool:

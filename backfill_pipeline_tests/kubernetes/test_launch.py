@@ -60,6 +60,17 @@ def test_a_foreign_job_of_the_same_name_is_refused(alone: Namespace, jobs: Kuber
         jobs.ensure(launch())
 
 
+def test_what_a_template_holds_in_plain_text_reaches_the_job_and_not_who_asks_for_its_manifest(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    secret = {"name": "DATABASE_URL", "value": "hunter2"}
+    alone.cronjob(CRONJOB, "python", "-c", "import os; print(os.environ['DATABASE_URL'])", container={"env": [secret]})
+    assert "hunter2" not in str(jobs.manifest(launch()))
+    jobs.ensure(launch())
+    over(jobs, "one")
+    assert list(jobs.log("one")) == ["hunter2"]
+
+
 def test_a_missing_cronjob_is_named(jobs: KubernetesJobs) -> None:
     with pytest.raises(PipelineError, match=r'cronjobs\.batch "task" not found') as raised:
         jobs.ensure(launch())

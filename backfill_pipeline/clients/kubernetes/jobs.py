@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
-from backfill_pipeline.clients.kubernetes.manifest import job_of
+from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
 from backfill_pipeline.clients.kubernetes.state import has_ended, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
@@ -53,7 +53,7 @@ class KubernetesJobs:
         return self._adopted(launch)
 
     def manifest(self, launch: Launch) -> Tree:
-        return job_of(self._cronjob(launch.cronjob), launch)
+        return job_of(masked(self._cronjob(launch.cronjob)), launch)
 
     def _cronjob(self, name: str) -> Tree:
         found = self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)

@@ -9,12 +9,13 @@ from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 
 Tree = dict[str, Any]
-SECRET = re.compile(r"PASSW|SECRET|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY|DSN", re.IGNORECASE)
 GRACE_SECONDS = 8  # from SIGTERM to SIGKILL at most: `cancel` waits for little longer than that
 LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: somebody may ask tomorrow
 # All that a Job keeps of its template beside the pod. What else there is to say makes more pods than one (indexes, failures
 # that do not count), or the API server refuses it beside what is set here.
 KEPT = ("suspend", "managedBy")
+MASK = "***"
+_CREDENTIALS = re.compile(r"://\S*@")
 
 
 def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
@@ -40,15 +41,20 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
     }
 
 
-def without_secrets(job: Mapping[str, Any]) -> Tree:
-    """The same to be shown: a template may hold a secret as a plain value, which is then known by its name alone."""
-    shown = copy.deepcopy(dict(job))
-    pod = shown["spec"]["template"]["spec"]
-    for container in (*pod["containers"], *pod.get("initContainers", ())):
-        for entry in container.get("env", ()):
-            if "value" in entry and SECRET.search(entry["name"]):
-                entry["value"] = "***"
+def masked(cronjob: Mapping[str, Any]) -> Tree:
+    """The same to be shown: whatever its template gives as plain text may be a secret, and no name tells which is."""
+    shown = copy.deepcopy(dict(cronjob))
+    template = shown["spec"]["jobTemplate"]
+    for entry in (e for c in _containers(template["spec"]["template"]["spec"]) for e in c.get("env") or ()):
+        if "value" in entry:
+            entry["value"] = MASK
+    shown["spec"]["jobTemplate"] = _without_credentials(template)
     return shown
+
+
+def without_secrets(job: Mapping[str, Any]) -> Tree:
+    """A launcher's `manifest` is masked already. Kept for `operations.plan` until it asks for this no longer."""
+    return dict(job)
 
 
 def _pod(template: Tree, launch: Launch) -> Tree:
@@ -77,6 +83,15 @@ def _begun_once(spec: Tree) -> None:
 def _containers(spec: Tree) -> Iterator[Tree]:
     yield from spec["containers"]
     yield from spec.get("initContainers") or ()
+
+
+def _without_credentials(tree: Any) -> Any:
+    """Addresses anywhere in it, such as a command's arguments, without user and password."""
+    if isinstance(tree, Mapping):
+        return {key: _without_credentials(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_credentials(value) for value in tree]
+    return _CREDENTIALS.sub(f"://{MASK}@", tree) if isinstance(tree, str) else tree
 
 
 def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:
