@@ -11,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from backfill_pipeline.clients.kubernetes.jobs import LAST_LINES_SECONDS, KubernetesJobs
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.stack.processes import PROJECT
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed
 from backfill_pipeline_tests.kubernetes.test_launch import HELLO, launch, over
 
@@ -74,6 +75,28 @@ def test_all_else_is_forbidden(alone: Namespace, account: client.ApiClient, what
     with pytest.raises(ApiException) as raised:
         FORBIDDEN[what](client.BatchV1Api(account), client.CoreV1Api(account), alone.name)
     assert raised.value.status == 403
+
+
+def test_who_may_create_jobs_gets_at_every_secret_of_the_namespace_and_of_no_other(
+    alone: Namespace, account: client.ApiClient
+) -> None:
+    """No rule of Kubernetes forbids it, and so deploy/rbac.yaml must not say that it does."""
+    client.CoreV1Api(alone.api).create_namespaced_secret(
+        alone.name, {"metadata": {"name": "another"}, "stringData": {"KEY": "hunter2"}}
+    )
+    jobs, batch = KubernetesJobs(account, alone.name, None), client.BatchV1Api(account)
+    alone.cronjob(TASK, *HELLO)
+    reads = jobs.manifest(launched())
+    container = reads["spec"]["template"]["spec"]["containers"][0]
+    container |= {"command": ["python", "-c", "import os; print(os.environ['KEY'])"]}
+    container["envFrom"] = [{"secretRef": {"name": "another"}}]
+    batch.create_namespaced_job(alone.name, reads)
+    assert over(jobs, "one").state is JobState.SUCCEEDED
+    assert list(jobs.log("one")) == ["hunter2"]
+    with pytest.raises(ApiException, match="403"):
+        batch.create_namespaced_job("default", reads)
+    assert "any Secret and any ServiceAccount of that namespace" in (PROJECT / "deploy" / "rbac.yaml").read_text()
+    jobs.close()
 
 
 def without(alone: Namespace, verb: str, resource: str) -> None:
