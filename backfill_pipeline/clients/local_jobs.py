@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
+from backfill_pipeline.clients.kubernetes.manifest import MASK, job_of, masked
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -53,7 +53,7 @@ class LocalJobs:
 
     def manifest(self, launch: Launch) -> dict[str, Any]:
         tree = _cronjob(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
-        return job_of(masked(tree), replace(launch, env={**self._environment, **launch.env}))
+        return job_of(masked(tree), replace(launch, env={**dict.fromkeys(self._environment, MASK), **launch.env}))
 
     def resume(self, name: str) -> None:
         if self.status(name).state is JobState.PENDING:

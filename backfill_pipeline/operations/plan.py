@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from functools import partial
 from uuid import uuid4
 
-from backfill_pipeline.clients.kubernetes.manifest import without_secrets
 from backfill_pipeline.config import Cluster, Config, PostgresAddress, required
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError
@@ -193,7 +192,7 @@ def _bytes(rows: Mapping[str, int], sizes: Mapping[str, RowBytes] | None) -> tup
 
 
 def _job(wanted: Wanted, systems: Systems, part: Attempt, launch: Launch) -> PlannedJob:
-    manifest = without_secrets(systems.launcher.manifest(launch)) if wanted.manifests else None
+    manifest = systems.launcher.manifest(launch) if wanted.manifests else None
     who = (launch.job_name, launch.cronjob, str(part.window))
     return PlannedJob(*who, launch.env, launch.deadline_seconds, manifest)
 

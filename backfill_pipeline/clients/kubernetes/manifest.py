@@ -52,11 +52,6 @@ def masked(cronjob: Mapping[str, Any]) -> Tree:
     return shown
 
 
-def without_secrets(job: Mapping[str, Any]) -> Tree:
-    """A launcher's `manifest` is masked already. Kept for `operations.plan` until it asks for this no longer."""
-    return dict(job)
-
-
 def _pod(template: Tree, launch: Launch) -> Tree:
     metadata, spec = _marked(template.get("metadata", {}), launch), template["spec"]
     # A service mesh may put its container before the task's, whose log is wanted.
