@@ -7,11 +7,12 @@ row, which may be any text and is escaped.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from backfill_pipeline.domain.datasets import Target
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.markers import Future
 from backfill_pipeline.domain.naming import check_id
 from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window
@@ -24,12 +25,23 @@ class Delete:
     text: the lightweight statement; alter: the same as a mutation that rewrites parts.
     survivors: counts what it must have removed.
     needle, owner: the marker's literal and the customer's predicate, by which the mutation is found in system.mutations.
+    places, version: which rows it is about, and the column whose value decides; future: as in build_delete.
     """
 
     table: str
-    predicate: str
+    places: str
+    version: str
     needle: str
     owner: str
+    future: Future | None = None
+
+    def at(self, server_now: datetime) -> "Delete":
+        """What it means at that moment: a row that a live writer stamped since it was planned is not from the future."""
+        return replace(self, future=self.future.at(server_now)) if self.future else self
+
+    @property
+    def predicate(self) -> str:
+        return f"{self.places} AND {_versions(self.version, self.needle, self.future)}"
 
     @property
     def text(self) -> str:
@@ -52,13 +64,13 @@ def build_delete(
     marker: datetime,
     *,
     max_days: int,
-    above: datetime | None = None,
+    future: Future | None = None,
     strays: Sequence[Stray] = (),
 ) -> Delete:
     """The delete of one customer's rows of a window that are older than the marker.
 
     Args:
-        above: takes rows with a version above this too: those from the future, if a person asked for it by name.
+        future: takes rows from the future too, if a person asked for it by name.
         strays: ids of which rows on these days go too, whether in the window and the dataset's own or not.
 
     Raises:
@@ -74,13 +86,8 @@ def build_delete(
     needle = moment_literal(marker, 6)
     ids = ", ".join(_id_literal(p, "profile") for p in profiles)
     owner = f"customer_id = {_id_literal(customer, 'customer')}"
-    parts = [
-        owner,
-        f"profile_id IN ({ids})",
-        *_places(target, window, strays),
-        _versions(target.version, needle, above),
-    ]
-    return Delete(_identifier(target.table), " AND ".join(parts), needle, owner)
+    places = " AND ".join([owner, f"profile_id IN ({ids})", *_places(target, window, strays)])
+    return Delete(_identifier(target.table), places, target.version, needle, owner, future)
 
 
 def _places(target: Target, window: Window, strays: Sequence[Stray]) -> tuple[str, ...]:
@@ -97,9 +104,9 @@ def _places(target: Target, window: Window, strays: Sequence[Stray]) -> tuple[st
     return (f"(({' AND '.join(own)}) OR {row} IN ({places}))",)
 
 
-def _versions(column: str, needle: str, above: datetime | None) -> str:
+def _versions(column: str, needle: str, future: Future | None) -> str:
     older = f"{column} < {needle}"
-    return older if above is None else f"({older} OR {column} > {moment_literal(above, 6)})"
+    return f"({older} OR {column} > {moment_literal(future.above, 6)})" if future else older
 
 
 def moment_literal(moment: datetime, scale: int) -> str:

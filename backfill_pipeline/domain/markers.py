@@ -4,6 +4,7 @@ Source: domain.md, "Row version and marker". A version column of scale 6 leaves 
 a coarser one has no room, so the try is not added and the delete waits for the next unit.
 """
 
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 MAX_SCALE = 6  # datetime has microseconds; ClickHouse's finer scales are cut to them
@@ -38,9 +39,27 @@ def draw_marker(last: datetime | None, server_now: datetime, skew: timedelta, sc
     return from_clock if last is None else max(truncated(last, scale) + spacing(scale), from_clock)
 
 
-def future_bound(marker: datetime, skew: timedelta) -> datetime:
-    """Versions above it were from the future when the marker was drawn, and never one of the marker's own rows."""
-    return marker + 2 * skew + timedelta(seconds=1)
+@dataclass(frozen=True)
+class Future:
+    """Versions above `above` are from the future: no live writer has stamped them, and no delete by marker reaches them.
+
+    Live writers go on while a run counts and waits, so the bound is of the moment of each question.
+
+    Args:
+        ahead: how far above the server's clock a live writer's row may be when the server looks.
+    """
+
+    above: datetime
+    ahead: timedelta
+
+    def at(self, server_now: datetime) -> "Future":
+        return replace(self, above=max(self.above, server_now + self.ahead))
+
+
+def future_of(marker: datetime, skew: timedelta) -> Future:
+    """As of the moment when the marker was drawn; never one of the marker's own rows."""
+    ahead = skew + timedelta(seconds=1)
+    return Future(marker + skew + ahead, ahead)
 
 
 def row_version(marker: datetime, attempt: int, scale: int = MAX_SCALE) -> datetime:

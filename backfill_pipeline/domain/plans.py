@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from backfill_pipeline.domain import contracts, naming
 from backfill_pipeline.domain.datasets import DATASETS, Dataset
 from backfill_pipeline.domain.deletes import Delete, build_delete
+from backfill_pipeline.domain.markers import Future
 from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window, rfc3339
 
@@ -73,12 +74,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class PlanLimits:
-    """longest: no conversation lasts longer. above: as in build_delete."""
+    """longest: no conversation lasts longer. future: as in build_delete."""
 
     max_days: int
     job_deadline_seconds: float
     longest: timedelta
-    above: datetime | None = None
+    future: Future | None = None
 
 
 def plan_window(attempt: Attempt, limits: PlanLimits, strays: Mapping[str, Sequence[Stray]] | None = None) -> Plan:
@@ -86,7 +87,7 @@ def plan_window(attempt: Attempt, limits: PlanLimits, strays: Mapping[str, Seque
     dataset = DATASETS[attempt.dataset]
     scope = (attempt.customer, attempt.profiles, attempt.window, attempt.marker)
     deletes = [
-        build_delete(t, *scope, max_days=limits.max_days, above=limits.above, strays=(strays or {}).get(t.table, ()))
+        build_delete(t, *scope, max_days=limits.max_days, future=limits.future, strays=(strays or {}).get(t.table, ()))
         for t in dataset.targets
     ]
     return Plan(_children_first(deletes), tuple(_launch(part, dataset, limits) for part in attempt.parts))

@@ -36,6 +36,8 @@ def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None
     with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, begun):
         waited = _wait_before_the_first(systems, inspection, tell)
         before = [mutations.survivors(s, d) for s, d in work]
+        for shard, statement in work:
+            mutations.ready(shard, statement, sleep=systems.sleep)
         systems.ledger.check_held(attempt)
         systems.ledger.mark_delete_submitted(attempt)
         for shard, statement in work:

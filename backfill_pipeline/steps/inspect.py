@@ -9,7 +9,7 @@ from backfill_pipeline.domain import cuts
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.guards import Approval, GuardLimits, Signals, refusals, window_refusals
-from backfill_pipeline.domain.markers import future_bound
+from backfill_pipeline.domain.markers import Future, future_of
 from backfill_pipeline.domain.plans import Attempt, Claim, Plan, PlanLimits, plan_window
 from backfill_pipeline.domain.schemas import TableSchema
 from backfill_pipeline.domain.strays import Stray
@@ -112,7 +112,7 @@ def plan(
         max_days=systems.limits.max_window_days,
         job_deadline_seconds=systems.limits.job_deadline_seconds,
         longest=_longest(systems),
-        above=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
+        future=_future(systems, attempt) if Approval.FUTURE_VERSIONS in approved else None,
     )
     return plan_window(attempt, limits, strays)
 
@@ -141,8 +141,10 @@ def _longest(systems: Systems) -> timedelta:
     return timedelta(hours=systems.limits.longest_conversation_hours)
 
 
-def _future(systems: Systems, attempt: Attempt) -> datetime:
-    return future_bound(attempt.marker, timedelta(seconds=systems.limits.clock_skew_seconds))
+def _future(systems: Systems, attempt: Attempt) -> Future:
+    """As of now: ending earlier attempts, counting and waiting took time, in which live writers went on."""
+    skew = timedelta(seconds=systems.limits.clock_skew_seconds)
+    return future_of(attempt.marker, skew).at(systems.clickhouse.now())
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def gathered(systems: Systems, attempt: Attempt, schemas: tuple[TableSchema, ...
         source=source_sums(systems.postgres, *who, columns, fingerprints=False),
         target=target_sums(systems.clickhouse, *who, columns, fingerprints=False),
         schemas=schemas,
-        future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt)),
+        future_rows=future_rows(systems.clickhouse, *who, above=_future(systems, attempt).above),
         queued_blocks=queued_blocks(systems.clickhouse, dataset),
         dead_shards=dead_shards(systems.clickhouse),
         strays=strays(systems.postgres, systems.clickhouse, *who),

@@ -23,6 +23,7 @@ CODES: Mapping[int, tuple[Kind, str]] = {
     60: (Kind.MISSING, "unknown table"),
     62: (Kind.STOP, "syntax error"),
     81: (Kind.MISSING, "unknown database"),
+    115: (Kind.STOP, "unknown setting: the server is older or newer than what it was sent"),
     159: (Kind.RETRY, "timeout exceeded; the statement may go on in the background"),
     193: (Kind.STOP, "wrong password"),
     202: (Kind.RETRY, "too many simultaneous queries"),
@@ -129,6 +130,17 @@ class ShardStore:
     def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
         return self.query(sql, parameters)[0][0]
 
+    def now(self) -> datetime:
+        """Its clock, aware UTC, in microseconds."""
+        micros = self.scalar("SELECT toUnixTimestamp64Micro(now64(6))")
+        seconds, rest = divmod(int(micros), 10**6)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+
+    def known(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the settings that this server knows, as an unknown one is refused; its client asked when it was made."""
+        known = self.client().server_settings
+        return {name: value for name, value in wanted.items() if name in known}
+
     @contextmanager
     def translated(self, replica: Replica | None = None) -> Iterator[None]:
         """Errors of the driver leave as PipelineError; a broken client is thrown away."""
@@ -164,10 +176,8 @@ class ClickHouse:
         self.shards = tuple(ShardStore(i, s.replicas, address) for i, s in enumerate(address.shards, start=1))
 
     def now(self) -> datetime:
-        """The first shard's clock, aware UTC, in microseconds."""
-        micros = self.shards[0].scalar("SELECT toUnixTimestamp64Micro(now64(6))")
-        seconds, rest = divmod(int(micros), 10**6)
-        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest)
+        """The first shard's clock."""
+        return self.shards[0].now()
 
     def close(self) -> None:
         for shard in self.shards:

@@ -13,8 +13,9 @@ from backfill_pipeline.domain.deletes import Delete
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.stores.clickhouse import ShardStore
 
-LIGHTWEIGHT_SETTINGS = {"lightweight_deletes_sync": 0, "lightweight_delete_mode": "alter_update"}
-ALTER_SETTINGS = {"mutations_sync": 0}
+# So that a call returns before its delete is done, and leaves a mutation that can be found. A server before 24.4 returns from
+# a lightweight one when it is done or when the client's patience is: the look-up then finds it like any other.
+SETTINGS = {"mutations_sync": 0, "lightweight_deletes_sync": 0, "lightweight_delete_mode": "alter_update"}
 ACCEPTED_ANYWAY = ("341", "159")  # UNFINISHED, TIMEOUT_EXCEEDED: submitted, goes on in the background (D5)
 PROJECTION_FORBIDS = "344"
 MAX_WAITING = 10  # mutations of a table that may wait before another is sent (D6)
@@ -56,7 +57,21 @@ def find(shard: ShardStore, delete: Delete, replica: Replica | None = None) -> M
 
 def survivors(shard: ShardStore, delete: Delete) -> int:
     """Rows that the delete must have removed and that are still there; a failed count raises and is never 0 (D9)."""
-    return int(shard.scalar(delete.survivors))
+    return int(shard.scalar(_now(shard, delete).survivors))
+
+
+def _now(shard: ShardStore, delete: Delete) -> Delete:
+    return delete.at(shard.now()) if delete.future else delete
+
+
+def ready(shard: ShardStore, delete: Delete, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Return when the delete may be sent, or was sent before: what can fail until then fails with nothing deleted.
+
+    Raises:
+        PipelineError: the server is away, does not tell of its mutations, or too many of them wait.
+    """
+    if not find(shard, delete):
+        wait_for_room(shard, delete.table, sleep=sleep)
 
 
 def submit(shard: ShardStore, delete: Delete, *, method: str, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -78,12 +93,10 @@ def submit(shard: ShardStore, delete: Delete, *, method: str, sleep: Callable[[f
 
 
 def _send(shard: ShardStore, delete: Delete, method: str) -> None:
-    is_light = method == "lightweight"
+    delete = _now(shard, delete)
+    text = delete.text if method == "lightweight" else delete.alter
     with shard.translated():
-        client = shard.client()
-        client.command(
-            delete.text if is_light else delete.alter, settings=LIGHTWEIGHT_SETTINGS if is_light else ALTER_SETTINGS
-        )
+        shard.client().command(text, settings=shard.known(SETTINGS))
 
 
 def wait_for_room(

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from backfill_pipeline.domain.datasets import DATASETS, Target
 from backfill_pipeline.domain.deletes import Delete, build_delete, moment_literal
 from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.markers import Future
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline_tests.domain.strategies import ids, moments, utc_moments, windows
 
 TARGETS = [target for dataset in DATASETS.values() for target in dataset.targets]
 DAY = Window(date(2026, 1, 15), date(2026, 1, 16))
+SKEW = timedelta(seconds=5)
 MARKER = datetime(2026, 2, 1, 10, 0, 0, 123456, UTC)
 NO_IDS = ["", " ", "%", "'", "acme'", "' OR '1'='1", "'; DROP TABLE score --", "acme\n", "acme\\", "á", "a" * 64, "a,b"]
 every_target = pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.table)
@@ -116,11 +118,22 @@ def test_p7_the_range_of_a_delete_is_half_open_and_in_utc(window: Window) -> Non
 
 def test_rows_of_the_future_are_taken_only_where_a_person_asked_for_it() -> None:
     soon = MARKER + timedelta(seconds=11)
-    asked = build_delete(TARGETS[0], "acme", ("default",), DAY, MARKER, max_days=31, above=soon)
+    asked = build_delete(TARGETS[0], "acme", ("default",), DAY, MARKER, max_days=31, future=Future(soon, SKEW))
     newer = "update_time > toDateTime64('2026-02-01 10:00:11.123456', 6, 'UTC')"
     assert asked.predicate.endswith(f" AND (update_time < {a_delete().needle} OR {newer})")
     assert "OR" not in a_delete().predicate
     assert (asked.needle, asked.owner) == (a_delete().needle, a_delete().owner)
+
+
+def test_a_row_that_is_live_when_the_delete_is_sent_does_not_go_as_one_that_was_from_the_future_when_it_was_planned() -> (
+    None
+):
+    planned = build_delete(TARGETS[0], "acme", ("default",), DAY, MARKER, max_days=31, future=Future(MARKER, SKEW))
+    sent = planned.at(MARKER + timedelta(hours=1))
+    newer = "update_time > toDateTime64('2026-02-01 11:00:05.123456', 6, 'UTC')"
+    assert sent.predicate.endswith(f" AND (update_time < {planned.needle} OR {newer})")
+    assert (sent.needle, sent.owner) == (planned.needle, planned.owner), "it is found again by these"
+    assert a_delete().at(MARKER + timedelta(hours=1)) == a_delete()
 
 
 @every_target

@@ -9,7 +9,7 @@ from backfill_pipeline.domain.markers import (
     MAX_SCALE,
     SPACING_UNITS,
     draw_marker,
-    future_bound,
+    future_of,
     row_version,
     spacing,
     truncated,
@@ -35,8 +35,19 @@ def test_rows_of_an_attempt_never_count_as_rows_of_the_future(
     now: datetime, skew: timedelta, scale: int, tried: int
 ) -> None:
     marker = draw_marker(None, now, skew, scale)
-    assert row_version(marker, tried, scale) < future_bound(marker, skew)
-    assert now < future_bound(marker, skew) + unit(scale)
+    assert row_version(marker, tried, scale) < future_of(marker, skew).above
+    assert now < future_of(marker, skew).above + unit(scale)
+
+
+@given(clocks, skews, scales)
+def test_a_row_of_a_live_writer_is_never_from_the_future_at_the_moment_of_the_question(
+    clock: list[datetime], skew: timedelta, scale: int
+) -> None:
+    drawn_at, *asked = clock
+    future = future_of(draw_marker(None, drawn_at, skew, scale), skew)
+    for now in asked:
+        assert now + skew < future.at(now).above
+        assert future.at(now).above >= future.above, "a clock that goes back makes nothing a row from the future"
 
 
 @given(clocks, skews, scales, tries)

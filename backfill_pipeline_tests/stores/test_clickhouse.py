@@ -208,3 +208,13 @@ def test_a_look_at_a_replica_does_not_ask_for_all_its_settings_first(target: Cli
     with pytest.raises(PipelineError), shard.translated(replica):
         raise ConnectionError("it is gone")
     assert shard.replica_client(replica) is not client
+
+
+def test_l1_a_setting_that_the_server_lacks_is_not_sent_as_it_would_refuse_the_whole_statement(
+    target: ClickHouse,
+) -> None:
+    shard, wanted = target.shards[0], {"async_insert": "0", "made_up_by_a_test": "1"}
+    assert shard.known(wanted) == {"async_insert": "0"}
+    with pytest.raises(PipelineError) as refused, shard.translated():
+        shard.client().command("SELECT 1", settings=wanted)
+    assert (refused.value.code, refused.value.kind) == ("115", Kind.STOP)

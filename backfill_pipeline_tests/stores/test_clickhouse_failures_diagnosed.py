@@ -159,7 +159,7 @@ def test_d4_a_delete_that_somebody_killed_is_not_taken_for_one_that_can_not_succ
 
 def test_d4_a_delete_that_can_not_succeed_is_left_to_a_person(shard: ShardStore) -> None:
     put(shard)
-    hopeless = replace(a_delete(), predicate=f"{a_delete().predicate} AND throwIf(conversation_id = 'c1') = 0")
+    hopeless = replace(a_delete(), places=f"{a_delete().places} AND throwIf(conversation_id = 'c1') = 0")
     mutations.submit(shard, hopeless, method="lightweight")
     error = failure(lambda: mutations.wait(shard, hopeless, deadline_seconds=20, poll_seconds=0.05))
     assert_diagnosed(error, Cause.FAILS_AGAIN, as_text=Cause.UNKNOWN)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
@@ -99,6 +100,21 @@ def test_what_a_dead_attempt_left_at_work_is_found_by_whoever_overlaps_it(ledger
     assert [a.attempt_id for a in ledger.unended(claim(customer, 4, 9))] == [dead.attempt_id]
     assert ledger.unended(claim(customer, 5, 9)) == ()
     assert ledger.unended(claim(f"{customer}-east", 1, 9)) == ()
+
+
+def test_t3_an_attempt_that_may_have_left_a_transfer_at_work_counts_as_ended_only_when_that_is_over(
+    ledger: Ledger,
+) -> None:
+    customer = new_customer()
+    attempt = emptied(ledger, claim(customer))
+    ledger.mark_ended(attempt, after_seconds=1)
+    assert [a.attempt_id for a in ledger.unended(claim(customer))] == [attempt.attempt_id]
+    time.sleep(1.1)
+    assert ledger.unended(claim(customer)) == ()
+    waited_for = emptied(ledger, claim(customer))
+    ledger.mark_ended(waited_for, after_seconds=60)
+    ledger.mark_ended(waited_for)
+    assert ledger.unended(claim(customer)) == (), "whoever has waited says so"
 
 
 def audited(ledger: Ledger) -> tuple[Attempt, str]:

@@ -164,7 +164,7 @@ def test_d3_a_dead_replica_does_not_hang_the_wait_and_is_named(target: ClickHous
 def test_d4_a_delete_that_can_not_succeed_stops_with_its_reason_and_the_kill_statement(target: ClickHouse) -> None:
     shard = target.shards[0]
     put(shard)
-    hopeless = replace(a_delete(), predicate=f"{a_delete().predicate} AND throwIf(conversation_id = 'c1') = 0")
+    hopeless = replace(a_delete(), places=f"{a_delete().places} AND throwIf(conversation_id = 'c1') = 0")
     mutations.submit(shard, hopeless, method="lightweight")
     error = failure(shard, hopeless)
     assert error.kind is Kind.STOP
@@ -200,6 +200,41 @@ class Answers:
 def answering(shard: ShardStore, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Answers:
     monkeypatch.setattr(shard, "client", lambda: answers)
     return answers
+
+
+class Older:
+    """A shard's client to a server that lacks some settings, and refuses them as such a server does."""
+
+    def __init__(self, shard: ShardStore, lacks: set[str]) -> None:
+        self._real, self._lacks, self.sent = shard.client(), lacks, 0
+        self.server_settings = {k: v for k, v in self._real.server_settings.items() if k not in lacks}
+
+    def command(self, sql: str, settings: dict[str, object], **more: object) -> None:
+        self.sent += 1
+        for unknown in self._lacks & set(settings):
+            raise RuntimeError(f"Code: 115. DB::Exception: Unknown setting '{unknown}'. (UNKNOWN_SETTING)")
+        self._real.command(sql, settings=settings, **more)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+@both_methods
+@pytest.mark.parametrize(
+    "lacks",
+    [{"lightweight_delete_mode"}, {"lightweight_delete_mode", "lightweight_deletes_sync"}],
+    ids=["25.3", "24.3"],
+)
+def test_d12_a_server_older_than_a_setting_does_not_refuse_the_delete_for_it(
+    target: ClickHouse, monkeypatch: pytest.MonkeyPatch, method: str, lacks: set[str]
+) -> None:
+    shard = target.shards[0]
+    put(shard)
+    older = Older(shard, lacks)
+    monkeypatch.setattr(shard, "client", lambda: older)
+    done(shard, a_delete(), method)
+    assert older.sent == 1
+    assert left(target) == []
 
 
 @pytest.mark.parametrize("code", [341, 159])
@@ -304,7 +339,7 @@ def test_d9_a_count_of_survivors_that_failed_is_no_zero(target: ClickHouse) -> N
 def test_d13_a_delete_with_a_subquery_that_replicated_refuses_is_refused_here_too(target: ClickHouse) -> None:
     shard = target.shards[0]
     put(shard)
-    sub = replace(a_delete(), predicate=f"{a_delete().predicate} AND conversation_id IN (SELECT 'c1')")
+    sub = replace(a_delete(), places=f"{a_delete().places} AND conversation_id IN (SELECT 'c1')")
     with pytest.raises(PipelineError) as caught:
         mutations.submit(shard, sub, method="lightweight")
     assert caught.value.code == "36"

@@ -1,6 +1,6 @@
 """Inserts into the local table of a shard: those very bytes once more after a lost answer, never read again for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -62,7 +62,6 @@ class Loader:
 
     def __init__(self, pause: Callable[[float], None], check: Callable[[], None] = _no_check) -> None:
         self._pause, self._check = pause, check
-        self._settings: dict[int, Mapping[str, str]] = {}
 
     def load(self, shard: ShardStore, table: str, rows: pa.Table) -> None:
         """Returns when all rows are durable on the shard.
@@ -93,20 +92,13 @@ class Loader:
 
     def _send(self, shard: ShardStore, batch: Batch) -> None:
         self._check()
-        settings = {**self._settings_of(shard), _TOKEN: batch.token}
+        settings = {**shard.known(_WANTED), _TOKEN: batch.token}
         with shard.translated():
             summary = shard.client().raw_insert(
                 batch.table, batch.rows.column_names, batch.body.to_pybytes(), settings, "ArrowStream"
             )
 
         _refuse_loss(shard, batch, summary)
-
-    def _settings_of(self, shard: ShardStore) -> Mapping[str, str]:
-        """Those of the settings that this server knows: an unknown one is refused."""
-        if shard.number not in self._settings:
-            known = {row[0] for row in shard.query("SELECT name FROM system.settings")}
-            self._settings[shard.number] = {k: v for k, v in _WANTED.items() if k in known}
-        return self._settings[shard.number]
 
 
 def _refuse_loss(shard: ShardStore, batch: Batch, summary: QuerySummary) -> None:
