@@ -5,27 +5,31 @@ launch names it, or its input does (customer, profile, range, attempt id).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from itertools import combinations
 from typing import Any, TypeVar
 
-from temporalio.api.enums.v1 import TimeoutType
-from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from backfill_pipeline.clients.temporal_history import CALL_TIMEOUT, chain, failure_of, input_of, left_at_work
 from backfill_pipeline.config import TemporalAddress
 from backfill_pipeline.domain.contracts import Progress, ReindexInput, progress_from
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.status import OpenExecution
 from backfill_pipeline.domain.windows import Window, parse_rfc3339, rfc3339
 
+K = TypeVar("K")
 T = TypeVar("T")
-CALL_TIMEOUT = timedelta(seconds=15)
-AT_ONCE = 16  # calls about open executions, two for each
-TIMED_OUT = "its execution or run time-out was over; was a worker polling its queue?"
+Range = tuple[datetime, datetime]
+ANSWER_SECONDS = 2 * CALL_TIMEOUT.total_seconds()  # of what asks for one execution, in a few calls
+# Of a search, whose calls are bounded one by one: a namespace may hold tens of thousands of executions, on a slow link.
+SEARCH_SECONDS = 600.0
+AT_ONCE = 16  # calls of a search
 
 
 class WorkflowState(StrEnum):
@@ -39,12 +43,18 @@ class WorkflowState(StrEnum):
 
     @property
     def may_leave_an_activity(self) -> bool:
-        """Closed without waiting for its activity: a try thought dead may still write (trap T3)."""
-        return self in (WorkflowState.FAILED, WorkflowState.TERMINATED, WorkflowState.TIMED_OUT)
+        """Closed without its activity's result: a try thought dead, or one that hung, may still write (trap T3)."""
+        return self.is_cut_off or self in (WorkflowState.FAILED, WorkflowState.CANCELED)
+
+    @property
+    def is_cut_off(self) -> bool:
+        return self in (WorkflowState.TERMINATED, WorkflowState.TIMED_OUT)
 
 
 @dataclass(frozen=True)
 class WorkflowStatus:
+    """may_write_until: of one that is closed, a try of its activity may go on until then; None: none does."""
+
     workflow_id: str
     state: WorkflowState
     progress: Progress | None = None
@@ -53,6 +63,7 @@ class WorkflowStatus:
     attempt: int = 0
     last_heartbeat: datetime | None = None
     failure: str = ""
+    may_write_until: datetime | None = None
 
     @property
     def problem(self) -> str:
@@ -114,30 +125,34 @@ class Temporal:
                 raise
 
     def open_on(self, workflow_type: str, customer: str, window: Window) -> tuple[Found, ...]:
-        """Running executions of this customer whose range overlaps the window."""
+        """Running executions of this customer whose range overlaps the window.
+
+        Raises:
+            PipelineError: UNREACHABLE; or RETRY, not all could be read in time.
+        """
         query = f"WorkflowType = '{_word(workflow_type)}' AND ExecutionStatus = 'Running'"
-        return tuple(f for f in self._call(self._found(query)) if _overlaps(f.input, customer, window))
+        return tuple(f for f in self._searched(self._found(query)) if _overlaps(f.input, customer, window))
 
     def of_attempt(
         self, workflow_type: str, customer: str, window: Window, attempt_id: str, *, since: datetime | None = None
     ) -> tuple[Found, ...]:
-        """Executions whose input has this customer, range and attempt id: the way when the log is gone (trap K4).
+        """Executions whose input has this customer and attempt id, and a range in the window: the way when the log is gone
+        (trap K4).
 
         Args:
             since: only those that started later are looked at; each costs a call, and a namespace may hold thousands.
 
         Raises:
-            PipelineError: two candidates for one profile.
+            PipelineError: two candidates for one profile and day; UNREACHABLE; or RETRY, not all could be read in time.
         """
         query = f"WorkflowType = '{_word(workflow_type)}'"
         query += f" AND StartTime >= '{rfc3339(since)}'" if since else ""
         ours = [
             f
-            for f in self._call(self._found(query))
+            for f in self._searched(self._found(query))
             if f.input.attempt_id == attempt_id and _overlaps(f.input, customer, window)
         ]
-        profiles = [f.input.profile_id for f in ours]
-        if len(profiles) > len(set(profiles)):
+        if any(_are_one(one.input, other.input) for one, other in combinations(ours, 2)):
             raise _two_candidates(customer, attempt_id, [f.workflow_id for f in ours])
         return tuple(ours)
 
@@ -145,18 +160,42 @@ class Temporal:
         """Every open execution of these types, with what its input and its last heartbeat say.
 
         Raises:
-            PipelineError: UNREACHABLE, not all was told within these seconds.
+            PipelineError: UNREACHABLE; or RETRY, not all was told within these seconds.
         """
-        return tuple(self._call(self._open_now([_word(t) for t in types]), seconds))
+        return tuple(self._searched(self._open_now([_word(t) for t in types]), seconds))
 
-    def _call(self, work: Coroutine[Any, Any, T], seconds: float = CALL_TIMEOUT.total_seconds() * 2) -> T:
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._run(work, ANSWER_SECONDS)
+        except TimeoutError as error:
+            raise self._translated(error) from error
+
+    def _searched(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
+        bound = SEARCH_SECONDS if seconds is None else seconds
+        try:
+            return self._run(work, bound)
+        except TimeoutError as error:
+            raise self._not_all_read(bound) from error
+
+    def _run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         async def bounded() -> T:
             return await asyncio.wait_for(work, seconds)
 
         try:
             return self._loop.run_until_complete(bounded())
-        except (RPCError, RuntimeError, TimeoutError, OSError) as error:
+        except TimeoutError:
+            raise
+        except (RPCError, RuntimeError, OSError) as error:
             raise self._translated(error) from error
+
+    def _not_all_read(self, seconds: float) -> PipelineError:
+        return PipelineError(
+            "Not all of Temporal's executions were read in time",
+            where=f"Temporal {self._address}, namespace {self._address.namespace}",
+            why=f"they are many or the link is slow: {seconds:.0f} s were not enough, though no single call failed",
+            next_step="rerun when the namespace or the link is less busy; look at Temporal's own load",
+            kind=Kind.RETRY,
+        )
 
     def _translated(self, error: Exception) -> PipelineError:
         is_missing = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
@@ -192,9 +231,7 @@ class Temporal:
         handle = client.get_workflow_handle(workflow_id)
         found = await handle.describe(rpc_timeout=CALL_TIMEOUT)
         status = await _described(client, found)
-        if status.state in (WorkflowState.FAILED, WorkflowState.TIMED_OUT, WorkflowState.TERMINATED):
-            return _with_failure(status, await _failure(handle, found.run_id))
-        return status
+        return await _with_its_end(status, handle) if status.state.may_leave_an_activity else status
 
     async def _cancel(self, workflow_id: str) -> None:
         client = await self._connected()
@@ -204,42 +241,56 @@ class Temporal:
         client = await self._connected()
         query = f"WorkflowType IN ({', '.join(map(repr, types))}) AND ExecutionStatus = 'Running'"
         listed = [e async for e in client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)]
-        few = asyncio.Semaphore(AT_ONCE)
-        seen = await asyncio.gather(*(_seen(client, each, few) for each in listed))
+        seen = await few_at_once(partial(_seen, client), listed)
         return [each for each in seen if each]
 
     async def _found(self, query: str) -> list[Found]:
         client = await self._connected()
-        listed = client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)
-        runs = [found async for found in _with_input(client, listed)]
+        listed = [e async for e in client.list_workflows(query, rpc_timeout=CALL_TIMEOUT)]
+        runs = [found for found in await few_at_once(partial(_with_input, client), listed) if found]
         # One that continued as new or was reset has several runs: a single execution, whose newest run is listed first.
         newest = {found.workflow_id: found for found in reversed(runs)}
         return list(newest.values())
 
 
-async def _with_input(client: Client, listed: AsyncIterator[WorkflowExecution]) -> AsyncIterator[Found]:
-    async for execution in listed:
-        try:
-            given = await _input_of(client, execution)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            continue  # retention has removed it since it was listed (trap T8)
-        if given:
-            yield Found(execution.id, given, _state(execution.status), execution.close_time)
+async def few_at_once(ask: Callable[[K], Coroutine[Any, Any, T]], about: Iterable[K]) -> list[T]:
+    """The answers in their order. The first failure ends the other calls: they would go on beside the next search."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: K) -> T:
+        async with room:
+            return await ask(each)
+
+    calls = [asyncio.ensure_future(one(each)) for each in about]
+    try:
+        return await asyncio.gather(*calls)
+    finally:
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def _seen(client: Client, listed: WorkflowExecution, few: asyncio.Semaphore) -> OpenExecution | None:
+async def _with_input(client: Client, listed: WorkflowExecution) -> Found | None:
+    """None if its input is of another form, or retention has removed it since it was listed (trap T8)."""
+    try:
+        given = await input_of(client, listed)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
+    return Found(listed.id, given, _state(listed.status), listed.close_time) if given else None
+
+
+async def _seen(client: Client, listed: WorkflowExecution) -> OpenExecution | None:
     """None if it has closed since it was listed: the list lags behind."""
-    async with few:
-        try:
-            handle = client.get_workflow_handle(listed.id, run_id=listed.run_id)
-            status = await _described(client, await handle.describe(rpc_timeout=CALL_TIMEOUT))
-            given = await _input_of(client, listed)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return None
+    try:
+        handle = client.get_workflow_handle(listed.id, run_id=listed.run_id)
+        status = await _described(client, await handle.describe(rpc_timeout=CALL_TIMEOUT))
+        given = await input_of(client, listed)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
     return _as_open(listed, status, given) if status.state is WorkflowState.RUNNING else None
 
 
@@ -261,18 +312,6 @@ def _as_open(listed: WorkflowExecution, status: WorkflowStatus, given: ReindexIn
     )
 
 
-async def _input_of(client: Client, execution: WorkflowExecution) -> ReindexInput | None:
-    """The first history event's input; None if it is not of our form (another worker's own)."""
-    handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
-    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=CALL_TIMEOUT):
-        payloads = event.workflow_execution_started_event_attributes.input.payloads
-        try:
-            return (await client.data_converter.decode(payloads, [ReindexInput]))[0] if payloads else None
-        except (TypeError, ValueError, KeyError, RuntimeError):
-            return None
-    return None
-
-
 async def _described(client: Client, found: WorkflowExecutionDescription) -> WorkflowStatus:
     pending = found.raw_description.pending_activities
     details: list[Any] = []
@@ -288,46 +327,15 @@ async def _described(client: Client, found: WorkflowExecutionDescription) -> Wor
         found.close_time,
         pending[0].attempt if pending else 0,
         beat.ToDatetime(tzinfo=found.start_time.tzinfo) if beat and beat.seconds else None,
-        _chain(pending[0].last_failure) if pending and pending[0].HasField("last_failure") else "",
+        chain(pending[0].last_failure) if pending and pending[0].HasField("last_failure") else "",
     )
 
 
-async def _failure(handle: Any, run_id: str | None) -> str:
-    """What the closing event says of its causes, or of who ended it."""
-    events = handle.fetch_history_events(event_filter_type=2, rpc_timeout=CALL_TIMEOUT)  # 2: the close event only
-    async for event in events:
-        if event.HasField("workflow_execution_timed_out_event_attributes"):
-            return TIMED_OUT
-        failed = _chain(event.workflow_execution_failed_event_attributes.failure)
-        return failed or event.workflow_execution_terminated_event_attributes.reason
-    return ""
-
-
-def _chain(failure: Failure) -> str:
-    """The messages of a failure and of its causes, outermost first, each with its type."""
-    links = [failure]
-    while links[-1].HasField("cause"):
-        links.append(links[-1].cause)
-    return ": ".join(said for said in map(_link, links) if said)
-
-
-def _link(failure: Failure) -> str:
-    """Its type too: what a worker says in words of its own is known by it, and a cancelled one may say nothing."""
-    kind = _type_of(failure)
-    return " ".join(part for part in (failure.message, f"(type {kind})" if kind else "") if part)
-
-
-def _type_of(failure: Failure) -> str:
-    which = failure.WhichOneof("failure_info")
-    if which == "timeout_failure_info":
-        return TimeoutType.Name(failure.timeout_failure_info.timeout_type)
-    if which == "application_failure_info":
-        return failure.application_failure_info.type
-    return {"canceled_failure_info": "canceled", "terminated_failure_info": "terminated"}.get(which or "", "")
-
-
-def _with_failure(status: WorkflowStatus, failure: str) -> WorkflowStatus:
-    return WorkflowStatus(**{**vars(status), "failure": failure or status.failure})
+async def _with_its_end(status: WorkflowStatus, handle: Any) -> WorkflowStatus:
+    failure = "" if status.state is WorkflowState.CANCELED else await failure_of(handle)
+    left = await left_at_work(handle, cut_off=status.state.is_cut_off)
+    until = status.closed_at + left if status.closed_at and left else None
+    return replace(status, failure=failure or status.failure, may_write_until=until)
 
 
 def _state(status: WorkflowExecutionStatus | None) -> WorkflowState:
@@ -339,13 +347,24 @@ def _state(status: WorkflowExecutionStatus | None) -> WorkflowState:
 
 
 def _overlaps(given: ReindexInput, customer: str, window: Window) -> bool:
-    if given.customer_id != customer:
-        return False
+    return given.customer_id == customer and _meet(_range(given), (window.start_time, window.end_time))
+
+
+def _are_one(one: ReindexInput, other: ReindexInput) -> bool:
+    """Whether both would write the same rows; the parts of an attempt follow one another."""
+    return one.profile_id == other.profile_id and _meet(_range(one), _range(other))
+
+
+def _range(given: ReindexInput) -> Range | None:
     try:
-        start, end = parse_rfc3339(given.start_time), parse_rfc3339(given.end_time)
+        return parse_rfc3339(given.start_time), parse_rfc3339(given.end_time)
     except Refused:
-        return True  # a range that can't be read may overlap
-    return start < window.end_time and window.start_time < end
+        return None
+
+
+def _meet(one: Range | None, other: Range | None) -> bool:
+    """A range that can't be read may overlap."""
+    return one is None or other is None or (one[0] < other[1] and other[0] < one[1])
 
 
 def _word(text: str) -> str:

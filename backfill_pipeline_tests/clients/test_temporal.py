@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -14,12 +16,14 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from backfill_pipeline.clients.temporal import TIMED_OUT, Found, Temporal, WorkflowState, WorkflowStatus, _with_input
+from backfill_pipeline import clients
+from backfill_pipeline.clients.temporal import Found, Temporal, WorkflowState, WorkflowStatus, _with_input, few_at_once
+from backfill_pipeline.clients.temporal_history import TIMED_OUT
 from backfill_pipeline.config import TemporalAddress
-from backfill_pipeline.domain.contracts import Progress
+from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS, Progress
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.windows import Window
-from backfill_pipeline_tests.clients.workflows import CLUMSY, QUEUE, SHED, Forward, Started, an_input, polled
+from backfill_pipeline_tests.clients.workflows import CLUMSY, DOOMED, QUEUE, SHED, Forward, Started, an_input, polled
 from backfill_pipeline_tests.live import Live
 
 WINDOW = Window(date(2026, 1, 10), date(2026, 1, 13))
@@ -94,6 +98,14 @@ def test_k4_two_candidates_for_one_profile_are_an_error_that_names_both(
     assert attempt in raised.value.where
 
 
+def test_k4_the_parts_of_an_attempt_are_not_taken_for_two_candidates(
+    temporal: Temporal, started: Started, attempt: str
+) -> None:
+    both = {started.start(OPEN, an_input("acme", "default", part, attempt)) for part in WINDOW.split(2)}
+    found = polled(lambda: temporal.of_attempt(OPEN, "acme", WINDOW, attempt), lambda f: len(f) == 2)
+    assert ids(found) == both
+
+
 def test_t6_an_execution_that_continued_as_new_is_one_candidate_and_not_two(
     temporal: Temporal, started: Started, attempt: str
 ) -> None:
@@ -105,6 +117,60 @@ def test_t6_an_execution_that_continued_as_new_is_one_candidate_and_not_two(
         found = temporal.of_attempt(SHED, "acme", WINDOW, attempt)
         assert [(f.workflow_id, f.state) for f in found] == [(shed, WorkflowState.RUNNING)]
         assert ids(temporal.open_on(SHED, "acme", WINDOW)) == {shed}
+
+
+@pytest.fixture
+def slow(address: TemporalAddress) -> Iterator[Temporal]:
+    """The same Temporal at the other end of a link on which each call takes half a second."""
+    forward = Forward(address.address, delay=0.25)
+    forward.open()
+    connected = Temporal(address.model_copy(update={"address": f"127.0.0.1:{forward.port}"}))
+    yield connected
+    connected.close()
+    forward.close()
+
+
+def test_a_namespace_with_many_executions_at_the_end_of_a_slow_link_is_not_taken_for_away(
+    temporal: Temporal, slow: Temporal, started: Started, attempt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other they would take more than half a minute."""
+    monkeypatch.setattr(clients.temporal, "ANSWER_SECONDS", 1)
+    many = {started.start(OPEN, an_input("acme", f"p{n}", WINDOW, attempt)) for n in range(64)}
+    polled(lambda: temporal.of_attempt(OPEN, "acme", WINDOW, attempt), lambda f: ids(f) == many)
+    begun = time.monotonic()
+    assert ids(slow.of_attempt(OPEN, "acme", WINDOW, attempt, since=datetime.now(UTC) - timedelta(minutes=1))) == many
+    assert 1 < time.monotonic() - begun < 15
+
+
+def test_a_search_that_takes_too_long_says_so_and_not_that_temporal_is_away(
+    slow: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients.temporal, "SEARCH_SECONDS", 0.1)
+    with pytest.raises(
+        PipelineError, match=r"Not all of Temporal's executions were read in time.*0 s were not"
+    ) as late:
+        slow.open_on(OPEN, "acme", WINDOW)
+    assert late.value.kind is Kind.RETRY
+    slow.check()
+
+
+def test_a_search_that_failed_leaves_no_call_behind_to_go_on_beside_the_next_one() -> None:
+    begun, over = list[int](), list[int]()
+
+    async def ask(number: int) -> None:
+        begun.append(number)
+        try:
+            await asyncio.sleep(0 if number == 3 else 10)
+        finally:
+            over.append(number)
+        raise RPCError("it failed", RPCStatusCode.UNAVAILABLE, b"")
+
+    async def asked() -> bool:
+        with pytest.raises(RPCError):
+            await few_at_once(ask, range(100))
+        return clients.temporal.AT_ONCE <= len(begun) < 20 and sorted(over) == begun
+
+    assert asyncio.run(asked())
 
 
 @pytest.mark.parametrize(
@@ -194,6 +260,16 @@ def test_a_failed_workflow_says_why_down_to_the_cause(temporal: Temporal, starte
     assert status.failure.endswith(": the source is away")
     assert status.closed_at is not None
     assert status.state.may_leave_an_activity
+    assert status.may_write_until is None, "its one try told the failure itself"
+
+
+def test_t3_a_try_that_was_thought_dead_may_write_for_as_long_as_it_may_be_silent(
+    temporal: Temporal, started: Started
+) -> None:
+    with started.worker():
+        status = seen(temporal, started.start(DOOMED, "silent", queue=QUEUE), WorkflowState.FAILED)
+    assert status.closed_at
+    assert status.may_write_until == status.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
 
 
 def test_a_terminated_and_a_timed_out_workflow_are_told_apart(temporal: Temporal, started: Started) -> None:
@@ -202,6 +278,7 @@ def test_a_terminated_and_a_timed_out_workflow_are_told_apart(temporal: Temporal
     late = started.start(OPEN, "x", execution_timeout=timedelta(seconds=1))
     status = seen(temporal, ended, WorkflowState.TERMINATED)
     assert (status.state, status.failure) == (WorkflowState.TERMINATED, "somebody pulled the plug")
+    assert status.may_write_until, "its worker did not hear of it"
     status = seen(temporal, late, WorkflowState.TIMED_OUT)
     assert (status.state, status.failure) == (WorkflowState.TIMED_OUT, TIMED_OUT)
 
@@ -209,7 +286,7 @@ def test_a_terminated_and_a_timed_out_workflow_are_told_apart(temporal: Temporal
 def test_a_completed_workflow_is_over_and_has_no_failure(temporal: Temporal, started: Started) -> None:
     with started.worker():
         done = seen(temporal, started.start(CLUMSY, "end", queue=QUEUE), WorkflowState.COMPLETED)
-    assert (done.state, done.failure) == (WorkflowState.COMPLETED, "")
+    assert (done.state, done.failure, done.may_write_until) == (WorkflowState.COMPLETED, "", None)
     assert not done.state.may_leave_an_activity
 
 
@@ -240,11 +317,7 @@ async def _listed(started: Started, workflow_id: str) -> list[client.WorkflowExe
 
 
 async def _found(connected: client.Client, listed: list[client.WorkflowExecution]) -> list[Found]:
-    async def given() -> AsyncIterator[client.WorkflowExecution]:
-        for each in listed:
-            yield each
-
-    return [found async for found in _with_input(connected, given())]
+    return [found for found in await few_at_once(partial(_with_input, connected), listed) if found]
 
 
 def test_t8_a_workflow_that_temporal_has_forgotten_is_unknown(

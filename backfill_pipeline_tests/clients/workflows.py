@@ -6,6 +6,7 @@ Those of a type without a worker stay as they were started; others run in a work
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -177,9 +178,13 @@ class Started:
 
 
 class Forward:
-    """A port-forward that can break: a port of its own whose connections go to an address while it is open."""
+    """A port-forward that can break: a port of its own whose connections go to an address while it is open.
 
-    def __init__(self, address: str) -> None:
+    delay: seconds that each piece takes, in either direction.
+    """
+
+    def __init__(self, address: str, *, delay: float = 0) -> None:
+        self._delay = delay
         host, port = address.rsplit(":", 1)
         self._to = (host, int(port))
         with socket.socket() as probe:
@@ -206,12 +211,13 @@ class Forward:
                 there = socket.create_connection(self._to)
                 self._sockets += [here, there]
                 for one, other in ((here, there), (there, here)):
-                    threading.Thread(target=_copy, args=(one, other), daemon=True).start()
+                    threading.Thread(target=_copy, args=(one, other, self._delay), daemon=True).start()
 
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket, delay: float) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
+            time.sleep(delay)
             target.sendall(data)
     for each in (source, target):
         with suppress(OSError):
