@@ -4,12 +4,11 @@ A run that was killed may have left a Job and workflows at work. They are ours b
 attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from backfill_pipeline.clients.temporal import Found, WorkflowState
+from backfill_pipeline.clients.temporal import Found, WorkflowState, WorkflowStatus
 from backfill_pipeline.domain import naming
-from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Attempt, Claim
@@ -33,9 +32,8 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         systems.log(f"ending what {part} left")
         systems.launcher.cancel(_job_name(part))
     if workflow := DATASETS[claim.dataset].workflow:
-        _wait_until_listed(systems, workflow, parts)
-        _close_workflows(systems, claim, workflow, {a.attempt_id for a in earlier})
-        _wait_for_zombies(systems, workflow, parts)
+        for status in _closed(systems, claim, _left(systems, claim, workflow, earlier)):
+            _wait_for_zombie(systems, status)
     for attempt in earlier:
         systems.ledger.audit(attempt, "abandoned", "unknown", {"taken_over_by": claim.attempt_id})
         systems.ledger.mark_ended(attempt)
@@ -50,25 +48,39 @@ def _job_name(attempt: Attempt) -> str:
     return naming.job_name(attempt.dataset, attempt.cluster, attempt.customer, attempt.window, attempt.attempt_id)
 
 
-def _wait_until_listed(systems: Systems, workflow: WorkflowKind, parts: Iterable[Attempt]) -> None:
+def _left(systems: Systems, claim: Claim, workflow: WorkflowKind, earlier: Sequence[Attempt]) -> list[str]:
+    """Ids of the earlier attempts' executions, on whatever days of theirs: afterwards each counts as ended as a whole.
+
+    Raises:
+        Refused: an open one on the claim's days is nobody's of them.
+    """
+    started = [i for attempt in earlier for i in _started(systems, workflow, attempt)]
+    others = open_of_others(systems, claim, workflow)
+    ours = {a.attempt_id for a in earlier}
+    _refuse_foreign(claim, [f for f in others if f.input.attempt_id not in ours])
+    return list(dict.fromkeys([*started, *(f.workflow_id for f in others)]))
+
+
+def _started(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> Sequence[str]:
     """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
-    for attempt in parts:
-        ids = _workflow_ids(workflow, attempt)
-        there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
-        end = systems.clock() + CLOSE_DEADLINE_SECONDS
-        while missing := there - {f.workflow_id for f in _of_attempt(systems, workflow, attempt)}:
-            if systems.clock() > end:
-                raise _goes_on(attempt, missing, f"there, but not listed within {CLOSE_DEADLINE_SECONDS} s")
-            systems.sleep(0.2)
+    ids = [i for part in attempt.parts for i in _workflow_ids(workflow, part)]
+    there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
+    end = systems.clock() + CLOSE_DEADLINE_SECONDS
+    while True:
+        found = [f.workflow_id for f in _of_attempt(systems, workflow, attempt)]
+        missing = there - set(found)
+        if not missing:
+            return found
+        if systems.clock() > end:
+            raise _goes_on(attempt, missing, f"there, but not listed within {CLOSE_DEADLINE_SECONDS} s")
+        systems.sleep(0.2)
 
 
-def _workflow_ids(workflow: WorkflowKind, attempt: Attempt) -> Iterator[str]:
+def _workflow_ids(workflow: WorkflowKind, part: Attempt) -> Iterator[str]:
     """Those of our own workers; others' are found by their input alone."""
-    for profile in attempt.profiles:
-        uuid = naming.execution_uuid(
-            attempt.attempt_id, workflow.prefix, attempt.customer, profile, attempt.window.start_time
-        )
-        yield naming.workflow_id(workflow.prefix, attempt.customer, profile, uuid)
+    for profile in part.profiles:
+        uuid = naming.execution_uuid(part.attempt_id, workflow.prefix, part.customer, profile, part.window.start_time)
+        yield naming.workflow_id(workflow.prefix, part.customer, profile, uuid)
 
 
 def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
@@ -76,16 +88,21 @@ def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> t
     return systems.temporal.of_attempt(*who, since=started_after(attempt))
 
 
-def _close_workflows(systems: Systems, claim: Claim, workflow: WorkflowKind, ours: set[str]) -> None:
+def _closed(systems: Systems, claim: Claim, ids: Sequence[str]) -> list[WorkflowStatus]:
+    """All are told to end before the first is waited for. Each is asked by its id: the list lags behind."""
+    for workflow_id in ids:
+        systems.temporal.cancel(workflow_id)
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
-    while still_open := open_of_others(systems, claim, workflow):
-        _refuse_foreign(claim, [f for f in still_open if f.input.attempt_id not in ours])
+    return [_closed_by(systems, claim, workflow_id, end) for workflow_id in ids]
+
+
+def _closed_by(systems: Systems, claim: Claim, workflow_id: str, end: float) -> WorkflowStatus:
+    while (status := systems.temporal.status(workflow_id)).state is WorkflowState.RUNNING:
         if systems.clock() > end:
-            ids = [f.workflow_id for f in still_open]
-            raise _goes_on(claim, ids, f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
-        for found in still_open:
-            systems.temporal.cancel(found.workflow_id)
+            raise _goes_on(claim, [workflow_id], f"open {CLOSE_DEADLINE_SECONDS} s after its cancel")
+        systems.temporal.cancel(workflow_id)
         systems.sleep(0.5)
+    return status
 
 
 def open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> list[Found]:
@@ -94,28 +111,18 @@ def open_of_others(systems: Systems, claim: Claim, workflow: WorkflowKind) -> li
     return [f for f in found if f.input.attempt_id != claim.attempt_id]
 
 
-def _wait_for_zombies(systems: Systems, workflow: WorkflowKind, parts: Iterable[Attempt]) -> None:
-    """A workflow that closed without waiting for its activity may leave one at work for a heartbeat time-out."""
-    for attempt in parts:
-        for found in _of_attempt(systems, workflow, attempt):
-            _wait_for_zombie(systems, found)
-
-
-def _wait_for_zombie(systems: Systems, found: Found) -> None:
-    if not found.closed_at:
-        return
-    safe = found.closed_at + timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
-    left = (safe - datetime.now(UTC)).total_seconds()
-    if left > 0 and _left_an_activity(systems, found):
+def _wait_for_zombie(systems: Systems, status: WorkflowStatus) -> None:
+    if left := may_write_for([status]):
         systems.log(
-            f"{found.workflow_id} closed as {found.state}; its activity may write for {left:.0f} s more: waiting"
+            f"{status.workflow_id} closed as {status.state}; its activity may write for {left:.0f} s more: waiting"
         )
         systems.sleep(left)
 
 
-def _left_an_activity(systems: Systems, found: Found) -> bool:
-    """A cancelled workflow does too: it gives a transfer that hangs some seconds, and closes without it."""
-    return found.state.may_leave_an_activity or systems.temporal.status(found.workflow_id).attempt > 0
+def may_write_for(statuses: Iterable[WorkflowStatus]) -> float:
+    """Seconds from now until none of these closed workflows' activities writes any more; 0: none does (trap T3)."""
+    now = datetime.now(UTC)
+    return max([0.0, *((s.may_write_until - now).total_seconds() for s in statuses if s.may_write_until)])
 
 
 def named(found: Found) -> str:

@@ -4,8 +4,8 @@ A dropped connection is no failure. How they ended is written down, not judged: 
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
@@ -16,7 +16,7 @@ from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose
 from backfill_pipeline.domain.plans import Attempt, Launch
-from backfill_pipeline.steps.earlier import started_after
+from backfill_pipeline.steps.earlier import may_write_for, started_after
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.launch import make_job
 from backfill_pipeline.steps.progress import ProgressLog
@@ -34,6 +34,7 @@ class Watched:
 
     told: profile -> progress, from the log of a Job that does the work itself.
     waited_for: what the Job's pod lacked when it was last seen, if it never ran.
+    is_ended: False, nobody follows the Job any more and it may yet begin.
     """
 
     profiles: dict[str, str] = field(default_factory=dict)
@@ -41,11 +42,19 @@ class Watched:
     told: dict[str, Progress] = field(default_factory=dict)
     job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
     waited_for: str = ""
+    is_ended: bool = True
 
     @property
     def is_over(self) -> bool:
-        open_ones = [i for i in self.profiles if not _is_closed(self.statuses.get(i))]
-        return self.job.state.is_over and not open_ones
+        return self.job.state.is_over and not self.open_ones
+
+    @property
+    def open_ones(self) -> list[str]:
+        return [i for i in self.profiles if not _is_closed(self.statuses.get(i))]
+
+    def missing(self, part: Attempt) -> list[str]:
+        """Profiles of the part of which no execution is known."""
+        return sorted(set(part.profiles) - set(self.profiles.values()))
 
     @property
     def progress(self) -> list[Progress | None]:
@@ -74,7 +83,7 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
     """
     started, attempt = time.monotonic(), inspection.attempt
     end = systems.clock() + systems.limits.follow_deadline_seconds
-    parts: list[PartEnd] = []
+    parts, seen = list[PartEnd](), list[Watched]()
     with holding(systems, attempt, "follow", inspection.launched_by):
         for part, planned in zip(attempt.parts, inspection.plan.launches, strict=True):
             if parts and not _may_go_on(systems, parts[-1], part):
@@ -82,8 +91,9 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
             if parts:
                 systems.ledger.check_held(attempt)
                 launched = _next_launched(systems, planned, end)
-            parts.append(_followed(systems, part, launched, end))
-        systems.ledger.mark_ended(attempt)
+            seen.append(Watched())
+            parts.append(_followed(systems, part, launched, end, seen))
+        _mark_ended(systems, attempt, seen)
     return Followed(tuple(parts), time.monotonic() - started)
 
 
@@ -109,12 +119,21 @@ def _next_launched(systems: Systems, planned: Launch, end: float) -> Launched:
             systems.sleep(systems.limits.poll_seconds)
 
 
-def _followed(systems: Systems, part: Attempt, launched: Launched, end: float) -> PartEnd:
-    watched = Watched()
-    with _ended_on_cancel(systems, part, launched.job_name, watched):
+def _followed(systems: Systems, part: Attempt, launched: Launched, end: float, seen: Sequence[Watched]) -> PartEnd:
+    """seen: every part that was begun, this one last."""
+    watched = seen[-1]
+    with _ended_on_cancel(systems, part, launched.job_name, seen):
         _until_over(systems, part, launched.job_name, watched, end)
     problems = _problems(systems, part, launched.job_name, watched)
     return PartEnd(part.window, launched.job_name, launched.log, _ends(watched), problems)
+
+
+def _mark_ended(systems: Systems, attempt: Attempt, seen: Sequence[Watched]) -> None:
+    """An execution that closed may have left a transfer at work: who comes before that is over waits for it (trap T3)."""
+    if not all(watched.is_ended for watched in seen):
+        return
+    left = may_write_for(status for watched in seen for status in watched.statuses.values())
+    systems.ledger.mark_ended(attempt, after_seconds=left)
 
 
 def _until_over(systems: Systems, part: Attempt, job_name: str, watched: Watched, end: float) -> None:
@@ -123,7 +142,7 @@ def _until_over(systems: Systems, part: Attempt, job_name: str, watched: Watched
     while not _looked(systems, part, job_name, watched):
         progress.tell(watched.progress)
         if patience.is_over(watched.job, systems.clock()):
-            watched.job = _given_up(systems, job_name, watched.job)
+            _give_up(systems, job_name, watched)
             return
         if systems.clock() > end:
             raise _not_over(part, watched)
@@ -146,7 +165,7 @@ def _looked(systems: Systems, part: Attempt, job_name: str, watched: Watched) ->
 def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> None:
     watched.job = systems.launcher.status(job_name)
     if not watched.job.state.is_over:
-        watched.waited_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
+        _tell_wait(systems, job_name, watched)
     if watched.job.state is JobState.PENDING:
         systems.launcher.resume(job_name)
     workflow = DATASETS[part.dataset].workflow
@@ -154,11 +173,22 @@ def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> N
         watched.told.update(_told(systems, job_name))
         return
     watched.profiles.update(_from_log(systems, job_name))
-    if watched.job.state.is_over and len(watched.profiles) < len(part.profiles):
+    if watched.job.state.is_over and watched.missing(part):
         watched.profiles.update(_from_input(systems, part, workflow))
-    for workflow_id in watched.profiles:
-        if not _is_closed(watched.statuses.get(workflow_id)):
-            watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
+    _look_at_executions(systems, watched)
+
+
+def _tell_wait(systems: Systems, job_name: str, watched: Watched) -> None:
+    """The window is emptied, and a pod may find no room for hours: whoever reads the run's log must see for what it waits."""
+    waits_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
+    if waits_for and waits_for != watched.waited_for:
+        systems.log(f"Job {job_name} has not begun: {waits_for}")
+    watched.waited_for = waits_for
+
+
+def _look_at_executions(systems: Systems, watched: Watched) -> None:
+    for workflow_id in watched.open_ones:
+        watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
 
 
 def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:
@@ -215,14 +245,13 @@ def _problems(systems: Systems, part: Attempt, job_name: str, watched: Watched) 
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(status.problem)
-    wanted = part.profiles if DATASETS[part.dataset].workflow else ()
-    missing = sorted(set(wanted) - set(watched.profiles.values()))
+    missing = watched.missing(part) if DATASETS[part.dataset].workflow else ()
     problems += [f"no execution was started for profile {p}" for p in missing]
     return tuple(problems)
 
 
 @contextmanager
-def _ended_on_cancel(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> Iterator[None]:
+def _ended_on_cancel(systems: Systems, part: Attempt, job_name: str, seen: Sequence[Watched]) -> Iterator[None]:
     """Cancelling the run cancels Job and workflows, or says what goes on; the window stays emptied."""
     try:
         yield
@@ -231,51 +260,82 @@ def _ended_on_cancel(systems: Systems, part: Attempt, job_name: str, watched: Wa
     except BaseException:
         systems.log(f"cancelled: ending {job_name} and its workflows; the window stays emptied")
         try:
-            _end_all(systems, job_name, watched)
-            systems.ledger.mark_ended(part)
+            _end_all(systems, part, job_name, seen[-1])
+            _mark_ended(systems, part, seen)
         except PipelineError as error:
             systems.log(f"cancelled, but something may go on until the next run ends it: {error}")
         raise
 
 
-def _end_all(systems: Systems, job_name: str, watched: Watched) -> None:
+def _end_all(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> None:
     systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
-    watched.profiles.update(_from_log(systems, job_name))
+    if workflow := DATASETS[part.dataset].workflow:
+        try:
+            _learn_executions(systems, part, job_name, watched, workflow)
+        finally:  # those that are known are ended though nobody tells of the others
+            _close_executions(systems, watched)
+        _refuse_unknown(part, watched)
+
+
+def _learn_executions(systems: Systems, part: Attempt, job_name: str, watched: Watched, workflow: WorkflowKind) -> None:
+    """The Job may have started some since the last look, and none is known where its log is not read."""
+    with suppress(PipelineError):  # a log that can't be read: Temporal knows them too
+        watched.profiles.update(_from_log(systems, job_name))
+    if watched.missing(part):
+        watched.profiles.update(_from_input(systems, part, workflow))
+
+
+def _close_executions(systems: Systems, watched: Watched) -> None:
     for workflow_id in watched.profiles:
         systems.temporal.cancel(workflow_id)
     end = systems.clock() + CANCEL_SECONDS
-    while not all(_is_closed(systems.temporal.status(i)) for i in watched.profiles):
+    _look_at_executions(systems, watched)
+    while watched.open_ones:
         if systems.clock() > end:
             raise _open_after_cancel(watched)
         systems.sleep(0.2)
+        _look_at_executions(systems, watched)
+
+
+def _refuse_unknown(part: Attempt, watched: Watched) -> None:
+    """Never started, or not to be seen: unknown is not ended."""
+    if missing := watched.missing(part):
+        raise PipelineError(
+            "Whether the cancelled Job started all of its workflows is not known",
+            where=str(part),
+            why=f"neither its log nor Temporal within {VISIBLE_SECONDS} s names one for profile {', '.join(missing)}",
+            next_step="the next run on these days looks again, and ends what it finds before it deletes",
+            kind=Kind.RETRY,
+        )
 
 
 def _open_after_cancel(watched: Watched) -> PipelineError:
     return PipelineError(
         "Workflows are open after their cancel",
-        where=", ".join(watched.profiles),
+        where=", ".join(watched.open_ones),
         why=f"not closed within {CANCEL_SECONDS} s",
         next_step="the next run on these days ends them before it deletes",
         kind=Kind.RETRY,
     )
 
 
-def _given_up(systems: Systems, job_name: str, job: JobStatus) -> JobStatus:
+def _give_up(systems: Systems, job_name: str, watched: Watched) -> None:
     """Ended before it is told: once mended it would begin, with nobody there to follow it."""
     try:
         systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
         left = "it was ended"
     except PipelineError as error:
+        watched.is_ended = False
         left = f"it may go on until the next run ends it: {error}"
-    return JobStatus(JobState.FAILED, reason=f"it can't start: {job.reason}, for {STUCK_SECONDS} s; {left}")
+    reason = f"it can't start: {watched.job.reason}, for {STUCK_SECONDS} s; {left}"
+    watched.job = JobStatus(JobState.FAILED, reason=reason)
 
 
 def _not_over(part: Attempt, watched: Watched) -> PipelineError:
-    going_on = [i for i in watched.profiles if not _is_closed(watched.statuses.get(i))]
     return PipelineError(
         "The window was not over at its deadline",
         where=str(part),
-        why=f"Job {watched.job.state}{_because(watched)}, open workflows: {', '.join(going_on) or 'none known'}",
+        why=f"Job {watched.job.state}{_because(watched)}, open workflows: {', '.join(watched.open_ones) or 'none known'}",
         next_step="they go on; a rerun ends them before it deletes. Use fewer days, or raise follow_deadline_seconds",
         kind=Kind.RETRY,
     )

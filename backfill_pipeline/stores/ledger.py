@@ -150,7 +150,7 @@ class Ledger:
         return replace(_attempt(row), notes=claim.notes)
 
     def unended(self, claim: Claim) -> tuple[Attempt, ...]:
-        """Earlier attempts on these days whose Job or workflows may still be at work, oldest first."""
+        """Earlier attempts on these days of which something may still be at work, oldest first."""
         with self.transaction() as connection:
             rows = connection.execute(_UNENDED, {**vars(claim), **_span(claim.window)}).fetchall()
         return tuple(_attempt(r) for r in rows)
@@ -179,18 +179,19 @@ class Ledger:
             row = connection.execute(_IS_SUBMITTED, [attempt.attempt_id]).fetchone()
         return bool(row and row[0])
 
-    def mark_ended(self, attempt: Attempt) -> None:
-        self._stamp("ended_at", attempt.attempt_id)
+    def mark_ended(self, attempt: Attempt, *, after_seconds: float = 0) -> None:
+        """Its Job and workflows have ended; after_seconds: what they may have left at work is over by then."""
+        self._stamp("ended_at", attempt.attempt_id, after_seconds)
 
     def close(self, attempt: Attempt) -> None:
         self._stamp("closed_at", attempt.attempt_id)
 
-    def _stamp(self, column: str, attempt_id: str) -> None:
+    def _stamp(self, column: str, attempt_id: str, after_seconds: float = 0) -> None:
         assert column in ("delete_submitted_at", "ended_at", "closed_at")
         with self.transaction() as connection:
             connection.execute(
-                f"UPDATE ledger.markers SET {column} = coalesce({column}, now()) WHERE attempt_id = %s".encode(),  # noqa: S608 - one of three names
-                [attempt_id],
+                f"UPDATE ledger.markers SET {column} = least({column}, now() + %s) WHERE attempt_id = %s".encode(),  # noqa: S608 - one of three names
+                [timedelta(seconds=after_seconds), attempt_id],
             )
 
     def emptied(self) -> tuple[Emptied, ...]:
@@ -276,7 +277,7 @@ _IS_SUBMITTED = "SELECT delete_submitted_at IS NOT NULL FROM ledger.markers WHER
 _UNENDED = f"""
 SELECT {_ATTEMPT_COLUMNS} FROM ledger.markers
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)s AND attempt_id <> %(attempt_id)s
-  AND start_day < %(end_day)s AND end_day > %(start_day)s AND ended_at IS NULL
+  AND start_day < %(end_day)s AND end_day > %(start_day)s AND (ended_at IS NULL OR ended_at > now())
 ORDER BY marker
 """.encode()  # noqa: S608 - names of our own columns
 _EMPTIED = """

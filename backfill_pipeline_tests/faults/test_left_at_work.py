@@ -1,5 +1,6 @@
 """What a dead or cancelled attempt left at work is over before the next one deletes."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -8,20 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from temporalio.client import Client
 
 from backfill_pipeline.clients.temporal import Found, Temporal, WorkflowState
-from backfill_pipeline.domain.contracts import HEARTBEAT_TIMEOUT_SECONDS
+from backfill_pipeline.domain.contracts import ENV_CONVERSATIONS_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_SECONDS
 from backfill_pipeline.domain.plans import Claim
-from backfill_pipeline.steps import delete, inspect, launch
+from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.steps import delete, follow, inspect, launch
 from backfill_pipeline.steps.earlier import end_earlier_attempts
+from backfill_pipeline.steps.records import Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline_tests.faults.driver import KillPoint, calls, carry_out
 from backfill_pipeline_tests.faults.test_systems_killed import blocked_reads, lock_scores, pid_of
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, LEASE_SECONDS, THREE_DAYS, Small
 from backfill_pipeline_tests.standstill import stop
+from backfill_pipeline_tests.steps.test_cancel import interrupting
+from backfill_pipeline_tests.steps.test_refusals import no_column
 from backfill_pipeline_tests.worker.servers import wait_until
+
+LAST_DAY = Window(THREE_DAYS.days[-1], THREE_DAYS.end)
 
 
 def workflow_of(systems: Systems, claim: Claim) -> Found:
@@ -57,6 +66,27 @@ def test_t3_nothing_is_deleted_while_a_dead_runs_workflow_may_still_write(small:
     assert states == [WorkflowState.CANCELED]
     small.assert_right(recorded)
     small.assert_nothing_goes_on(dead, heir)
+
+
+def test_d16_a_dead_runs_workflow_on_days_that_the_next_run_does_not_touch_is_ended_before_the_run_counts_as_ended(
+    small: Small, tmp_path: Path
+) -> None:
+    """Nobody would look for it again: it would write beside whoever is at these days next."""
+    cut = in_jobs_of_a_day(small)
+    dead = killed_above_a_paused_worker(cut, tmp_path / "dead")
+    with cut.live.systems(CLUSTER) as systems:
+        first = workflow_of(systems, dead)
+        assert (first.state, first.input.end_time) == (WorkflowState.RUNNING, "2026-01-02T00:00:00Z")
+        wait_until(lambda: not is_leased(systems), "the end of the dead run's lease")
+        end_earlier_attempts(systems, cut.live.claim(CLUSTER, CUSTOMER, LAST_DAY))
+        assert systems.temporal.status(first.workflow_id).state is WorkflowState.CANCELED
+        assert systems.ledger.unended(cut.claim()) == ()
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def in_jobs_of_a_day(small: Small) -> Small:
+    limits = small.live.config.limits.model_copy(update={"max_job_rows": 1})
+    return Small(replace(small.live, config=small.live.config.model_copy(update={"limits": limits})))
 
 
 class LateList:
@@ -104,8 +134,9 @@ def test_t3_a_transfer_that_hung_through_its_cancel_is_waited_for_before_the_nex
     slept: list[float] = []
     with small.live.systems(CLUSTER) as systems, systems.postgres.connection() as held:
         dead = small.claim()
-        hung = launched_and_hung(systems, dead, held)
-        systems.temporal.cancel(hung.workflow_id)
+        launched_and_hung(systems, dead, held)
+        systems.ledger.release(dead.attempt_id, systems.ledger.take(dead))
+        systems.temporal.cancel(workflow_of(systems, dead).workflow_id)
         wait_until(lambda: workflow_of(systems, dead).state is WorkflowState.CANCELED, "the end", 10)
         assert blocked_reads(systems) > 0
         end_earlier_attempts(replace(systems, sleep=slept.append), small.claim())
@@ -114,13 +145,72 @@ def test_t3_a_transfer_that_hung_through_its_cancel_is_waited_for_before_the_nex
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
-def launched_and_hung(systems: Systems, claim: Claim, held: "Connection[TupleRow]") -> Found:
-    """A workflow whose transfer waits for a table that `held` has locked; the attempt's lease is free again."""
+@pytest.mark.parametrize("patience", [HEARTBEAT_TIMEOUT_SECONDS, 300])
+def test_t3_a_transfer_that_outlives_its_terminated_workflow_is_waited_for_as_long_as_it_may_be_silent_itself(
+    small: Small, tmp_path: Path, patience: int
+) -> None:
+    """The run that followed it is over in an orderly way, and the next one comes at once."""
+    slept: list[float] = []
+    with small.live.systems(CLUSTER) as systems, systems.postgres.connection() as held:
+        asked = {ENV_CONVERSATIONS_HEARTBEAT_TIMEOUT: f"{patience}s"}
+        seen, launched = launched_and_hung(systems, small.claim(), held, **asked)
+        terminate(systems, workflow_of(systems, seen.attempt))
+        assert "TERMINATED" in follow.follow(systems, seen, launched).problems[0]
+        systems.ledger.release(seen.attempt.attempt_id, seen.attempt.fence)
+        end_earlier_attempts(replace(systems, sleep=slept.append), small.claim())
+        held.execute("ROLLBACK")
+        assert patience / 2 < sum(slept) <= patience
+        assert systems.ledger.unended(small.claim()) == ()
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_t3_a_cancelled_run_whose_transfer_hangs_keeps_the_next_one_from_deleting_beside_it(
+    small: Small, tmp_path: Path
+) -> None:
+    slept: list[float] = []
+    with small.live.systems(CLUSTER) as systems, systems.postgres.connection() as held:
+        seen, launched = launched_and_hung(systems, small.claim(), held)
+        with pytest.raises(KeyboardInterrupt):
+            follow.follow(replace(systems, sleep=interrupting()), seen, launched)
+        assert blocked_reads(systems) > 0
+        end_earlier_attempts(replace(systems, sleep=slept.append), small.claim())
+        held.execute("ROLLBACK")
+    assert sum(slept) > HEARTBEAT_TIMEOUT_SECONDS / 2
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_a_workflow_that_told_its_failure_itself_keeps_no_rerun_waiting(small: Small, tmp_path: Path) -> None:
+    with small.live.systems(CLUSTER) as systems:
+        seen = inspect.inspect(systems, small.claim(), launched_by="test")
+        delete.delete(systems, seen)
+        with no_column(systems):
+            followed = follow.follow(systems, seen, launch.launch(systems, seen))
+        systems.ledger.release(seen.attempt.attempt_id, seen.attempt.fence)
+        assert "FAILED" in followed.problems[0]
+        assert systems.ledger.unended(small.claim()) == ()
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def launched_and_hung(
+    systems: Systems, claim: Claim, held: "Connection[TupleRow]", **env: str
+) -> tuple[Inspection, Launched]:
+    """An attempt whose transfer waits for a table that `held` has locked; env: what else its Job is told."""
     seen = inspect.inspect(systems, claim, launched_by="test")
     delete.delete(systems, seen)
     lock_scores(held)
-    launch.launch(systems, seen)
-    systems.ledger.release(claim.attempt_id, seen.attempt.fence)
+    [planned] = seen.plan.launches
+    launched = launch.make_job(systems, replace(planned, env={**planned.env, **env}))
     wait_until(lambda: blocked_reads(systems) > 0, "a transfer that reads", 30)
     time.sleep(4)  # the last heartbeat is told by then, and a read that hangs sends no other
-    return workflow_of(systems, claim)
+    return seen, launched
+
+
+def terminate(systems: Systems, found: Found) -> None:
+    address = systems.cluster.temporal
+    assert address
+
+    async def end() -> None:
+        client = await Client.connect(address.address, namespace=address.namespace)
+        await client.get_workflow_handle(found.workflow_id).terminate()
+
+    asyncio.run(end())

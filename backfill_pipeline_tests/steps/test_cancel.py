@@ -3,24 +3,30 @@
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from backfill_pipeline.clients.launcher import JobState, JobStatus
 from backfill_pipeline.domain.deletes import Delete
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.stack.state import last_state
-from backfill_pipeline.steps import delete, inspect
+from backfill_pipeline.steps import delete, follow, inspect, launch
+from backfill_pipeline.steps.records import Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores import mutations
 from backfill_pipeline.stores.clickhouse import ShardStore
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
 from backfill_pipeline_tests.standstill import standing_still
+from backfill_pipeline_tests.steps.test_failures import Silent, jobs_that
 from backfill_pipeline_tests.worker.servers import wait_until
 
-_UNDER_WAY = "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase()"
+UNDER_WAY = "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase()"
 
 
 def worker(small: Small) -> int:
@@ -55,10 +61,10 @@ def test_d8_a_cancel_in_mid_delete_kills_the_mutation_or_it_would_go_on_by_itsel
         shard = systems.clickhouse.shards[0]
         shard.client().command("SYSTEM STOP MERGES conversation")
         process = driver.start(small.live.config, claim, tmp_path)
-        wait_until(lambda: shard.scalar(f"{_UNDER_WAY} AND table = 'conversation'") > 0, "the delete")
+        wait_until(lambda: shard.scalar(f"{UNDER_WAY} AND table = 'conversation'") > 0, "the delete")
         interrupted(process)
         shard.client().command("SYSTEM START MERGES conversation")
-        assert shard.scalar(_UNDER_WAY) == 0
+        assert shard.scalar(UNDER_WAY) == 0
         assert shard.scalar(f"SELECT count() FROM conversation WHERE customer_id = '{CUSTOMER}'") > 0
         assert_emptied_and_free(systems, claim)
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
@@ -85,7 +91,7 @@ def test_d8_a_delete_that_was_on_its_way_when_the_run_was_cancelled_is_killed_wh
             delete.delete(systems, inspection)
         late[0].join()
         shard.client().command("SYSTEM START MERGES score")
-        assert shard.scalar(_UNDER_WAY) == 0
+        assert shard.scalar(UNDER_WAY) == 0
         assert shard.scalar(f"SELECT count() FROM score WHERE customer_id = '{CUSTOMER}'") > 0
         assert_emptied_and_free(systems, claim)
     monkeypatch.undo()
@@ -110,6 +116,64 @@ def test_d15_a_cancel_while_a_workflow_runs_ends_job_and_workflow_and_names_the_
         assert_emptied_and_free(systems, claim)
         assert systems.ledger.unended(small.claim()) == ()
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+@pytest.mark.parametrize("reads_logs", [True, False], ids=["silent log", "log not read"])
+def test_d15_a_cancel_ends_a_workflow_that_no_log_told_of_or_it_would_write_on_and_count_as_ended(
+    small: Small, tmp_path: Path, reads_logs: bool
+) -> None:
+    small.damaged()
+    pid = worker(small)
+    with small.live.systems(CLUSTER) as opened, standing_still(pid):
+        seen, launched = launched_by(opened, small.claim())
+        systems = replace(opened, launcher=NotOver(opened), reads_logs=reads_logs)
+        wait_until(lambda: bool(running(systems)), "an open workflow")
+        [ours] = running(systems)
+        threading.Timer(1, os.kill, [pid, signal.SIGCONT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            follow.follow(replace(systems, sleep=interrupting()), seen, launched)
+        assert systems.temporal.status(ours).state == "CANCELED"
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+class NotOver(Silent):
+    """Jobs without a log that seem to be at work."""
+
+    def status(self, name: str) -> JobStatus:
+        return JobStatus(JobState.RUNNING)
+
+
+def test_d15_a_cancelled_job_that_may_have_started_workflows_unseen_does_not_count_as_ended_until_the_next_run_looked(
+    small: Small, tmp_path: Path
+) -> None:
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as opened:
+        systems = jobs_that(opened, tmp_path, "sleep 60")
+        seen, launched = launched_by(systems, claim)
+        with pytest.raises(KeyboardInterrupt):
+            follow.follow(replace(systems, sleep=interrupting()), seen, launched)
+        assert [a.attempt_id for a in systems.ledger.unended(small.claim())] == [claim.attempt_id]
+        small.assert_right(small.run(small.claim(), tmp_path / "again"))
+        assert systems.ledger.unended(small.claim()) == ()
+    assert any("names one for profile default" in line for line in small.live.lines)
+
+
+def launched_by(systems: Systems, claim: Claim) -> tuple[Inspection, Launched]:
+    seen = inspect.inspect(systems, claim, launched_by="test")
+    delete.delete(systems, seen)
+    return seen, launch.launch(systems, seen)
+
+
+def interrupting() -> Callable[[float], None]:
+    """A sleep in whose first call Ctrl-C comes."""
+    first = iter([True])
+
+    def sleep(seconds: float) -> None:
+        if next(first, False):
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    return sleep
 
 
 def running(systems: Systems) -> list[str]:

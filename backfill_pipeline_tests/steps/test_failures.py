@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ import yaml
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.domain.causes import Cause
-from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import diagnose, diagnose_error
 from backfill_pipeline.domain.plans import LABEL, Claim, Launch
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems, job_environment
+from backfill_pipeline.stores import mutations
 from backfill_pipeline_tests.faults.windows import CLUSTER, LEASE_SECONDS, Small
 
 
@@ -119,6 +121,26 @@ class Stuck(LocalJobs):
         self.ended = True
 
 
+def test_a_stuck_job_that_could_not_be_ended_does_not_count_as_ended_as_it_would_begin_once_it_can(
+    small: Small, tmp_path: Path
+) -> None:
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as systems:
+        launcher = Unending(tmp_path, tmp_path / "jobs", {})
+        followed, _ = run(replace(systems, launcher=launcher, clock=lambda: time.monotonic() * 60), claim)
+        assert "it may go on until the next run ends it" in followed.problems[0]
+        assert [a.attempt_id for a in systems.ledger.unended(small.claim())] == [claim.attempt_id]
+        small.assert_right(small.run(small.claim(), tmp_path / "again"))
+        assert systems.ledger.unended(small.claim()) == ()
+
+
+class Unending(Stuck):
+    """They can't be ended either."""
+
+    def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
+        raise PipelineError("It is still there", where=name, why="-", next_step="wait", kind=Kind.RETRY)
+
+
 def test_patience_begins_anew_when_a_job_was_not_stuck_in_between() -> None:
     stuck, waits = (JobStatus(JobState.PENDING, is_stuck=s) for s in (True, False))
     patience, end = follow.Patience(), follow.STUCK_SECONDS
@@ -166,6 +188,23 @@ RUNS = JobStatus(JobState.RUNNING)
 LATE = JobStatus(JobState.FAILED, reason="DeadlineExceeded (Job was active longer than specified deadline)")
 
 
+NO_ROOM = JobStatus(JobState.PENDING, reason="Unschedulable (0/3 nodes are available: 3 Insufficient memory.)")
+LOST = JobStatus(JobState.GONE)
+
+
+def test_a_job_that_finds_no_room_for_hours_says_so_in_the_runs_log_once_and_not_at_its_end(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    waits = (NO_ROOM, NO_ROOM, NO_ROOM, PULLS, PULLS, RUNS, LOST)
+    with small.live.systems(CLUSTER) as systems:
+        small.live.lines.clear()
+        run(replace(systems, launcher=Told(systems, *waits)), small.claim())
+    told = [line.split(" has not begun: ")[1] for line in small.live.lines if " has not begun: " in line]
+    assert told == [NO_ROOM.reason, PULLS.reason]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
 @pytest.mark.parametrize(
     ("statuses", "cause"), [((PULLS, PULLS, LATE), Cause.IMAGE_PULL), ((PULLS, RUNS, LATE), Cause.DEADLINE)]
 )
@@ -189,6 +228,19 @@ def test_k1_a_job_that_still_waits_at_the_deadline_is_told_by_what_it_waits_for(
     assert diagnose_error(caught.value).cause is Cause.IMAGE_PULL
     time.sleep(LEASE_SECONDS + 0.2)
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_d15_days_whose_delete_found_no_room_are_not_told_as_emptied_with_all_their_rows_there(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutations, "MAX_WAITING", 0)
+    monkeypatch.setattr(mutations, "wait_for_room", partial(mutations.wait_for_room, deadline_seconds=0))
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as systems:
+        seen = inspect.inspect(systems, claim, launched_by="test")
+        with pytest.raises(PipelineError, match="none was added"):
+            delete.delete(systems, seen)
+        assert [e for e in systems.ledger.emptied() if e.attempt_id == claim.attempt_id] == []
 
 
 def test_k2_a_job_of_that_name_that_is_not_ours_is_not_adopted(small: Small) -> None:

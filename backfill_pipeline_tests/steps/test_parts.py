@@ -15,6 +15,7 @@ from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline_tests.faults.driver import KillPoint
+from backfill_pipeline_tests.faults.test_left_at_work import in_jobs_of_a_day
 from backfill_pipeline_tests.faults.windows import CLUSTER, LEASE_SECONDS, Small
 from backfill_pipeline_tests.steps.test_failures import jobs_that
 
@@ -124,8 +125,7 @@ def test_a_cluster_that_is_away_between_two_parts_is_asked_again(small: Small) -
 
 @pytest.mark.parametrize("point", [KillPoint("launcher.ensure", 2), KillPoint("temporal.status", 4)], ids=str)
 def test_no_part_of_a_dead_run_goes_on_beside_the_next_one(small: Small, tmp_path: Path, point: KillPoint) -> None:
-    limits = small.live.config.limits.model_copy(update={"max_job_rows": 1})
-    cut = Small(replace(small.live, config=small.live.config.model_copy(update={"limits": limits})))
+    cut = in_jobs_of_a_day(small)
     cut.damaged()
     dead, heir = cut.killed(tmp_path / "dead", point), cut.claim()
     time.sleep(LEASE_SECONDS + 0.2)

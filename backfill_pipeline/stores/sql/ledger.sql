@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS ledger.markers (
     fence               bigint      NOT NULL,
     drawn_at            timestamptz NOT NULL DEFAULT now(),
     delete_submitted_at timestamptz, -- from here to closed_at the window is emptied
-    ended_at            timestamptz, -- its Job and workflows are known to have ended
+    ended_at            timestamptz, -- its Job, its workflows and what they may have left at work are known to be over by then
     closed_at           timestamptz  -- a verdict was recorded
 );
 ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS job_days int; -- of one Job; NULL: the window is one
