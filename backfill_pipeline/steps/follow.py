@@ -34,6 +34,7 @@ class Watched:
 
     told: profile -> progress, from the log of a Job that does the work itself.
     waited_for: what the Job's pod lacked when it was last seen, if it never ran.
+    unread: why the Job's log is not read, where that does not pass.
     is_ended: False, nobody follows the Job any more and it may yet begin.
     """
 
@@ -42,6 +43,7 @@ class Watched:
     told: dict[str, Progress] = field(default_factory=dict)
     job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
     waited_for: str = ""
+    unread: str = ""
     is_ended: bool = True
 
     @property
@@ -154,6 +156,7 @@ def _looked(systems: Systems, part: Attempt, job_name: str, watched: Watched) ->
     """One look at everything; True when all is over. Temporal or Kubernetes away means: ask again."""
     try:
         _look(systems, part, job_name, watched)
+        _tell_unread(systems, job_name, watched)
     except PipelineError as error:
         if not error.may_pass:
             raise
@@ -184,6 +187,14 @@ def _tell_wait(systems: Systems, job_name: str, watched: Watched) -> None:
     if waits_for and waits_for != watched.waited_for:
         systems.log(f"Job {job_name} has not begun: {waits_for}")
     watched.waited_for = waits_for
+
+
+def _tell_unread(systems: Systems, job_name: str, watched: Watched) -> None:
+    """No end of the window: Temporal knows its workflows, and the verdict comes from counting."""
+    error = systems.launcher.log_error(job_name) if systems.reads_logs else None
+    if error and str(error) != watched.unread:
+        watched.unread = str(error)
+        systems.log(f"going on without the log of Job {job_name}: {error}")
 
 
 def _look_at_executions(systems: Systems, watched: Watched) -> None:
@@ -240,14 +251,22 @@ def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
 def _problems(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> tuple[str, ...]:
     problems = []
     if watched.job.state is not JobState.SUCCEEDED:
-        said = f"its log ends: {tail(list(_log(systems, job_name)))}" if systems.reads_logs else "its log was not read"
-        problems.append(f"Job {job_name} {watched.job.state}{_because(watched)}; {said}")
+        problems.append(
+            f"Job {job_name} {watched.job.state}{_because(watched)}; {_last_lines(systems, job_name, watched)}"
+        )
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(status.problem)
     missing = watched.missing(part) if DATASETS[part.dataset].workflow else ()
     problems += [f"no execution was started for profile {p}" for p in missing]
     return tuple(problems)
+
+
+def _last_lines(systems: Systems, job_name: str, watched: Watched) -> str:
+    if not systems.reads_logs:
+        return "its log was not read"
+    lines = tail(list(_log(systems, job_name)))
+    return f"its log ends: {lines}" + (f"; more was not read: {watched.unread}" if watched.unread else "")
 
 
 @contextmanager

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from kubernetes import client
 
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline_tests.kubernetes.account import logged_in
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, TestCluster, cluster, namespace
 
 _numbers = count()
@@ -28,3 +30,10 @@ def jobs(alone: Namespace) -> Iterator[KubernetesJobs]:
     launcher = KubernetesJobs(alone.api, alone.name, "stack")
     yield launcher
     launcher.close()
+
+
+@pytest.fixture
+def account(alone: Namespace) -> Iterator[client.ApiClient]:
+    """Logged in with a token of the account that deploy/ makes."""
+    with logged_in(alone) as api:
+        yield api

@@ -1,7 +1,7 @@
 """deploy/rbac.yaml is enough to launch, follow and end; all else is forbidden, and what is missing is named."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,26 +12,11 @@ from backfill_pipeline.clients.kubernetes.jobs import LAST_LINES_SECONDS, Kubern
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.stack.processes import PROJECT
-from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed
+from backfill_pipeline_tests.kubernetes.account import ACCOUNT, without
+from backfill_pipeline_tests.kubernetes.cluster import Namespace
 from backfill_pipeline_tests.kubernetes.test_launch import HELLO, launch, over
 
-ACCOUNT = "backfill-pipeline"
 TASK = "cron-batch-reindex-conversations"
-
-
-@pytest.fixture
-def account(alone: Namespace) -> Iterator[client.ApiClient]:
-    """Logged in with a token of the account that deploy/ makes."""
-    for tree in deployed("rbac.yaml"):
-        alone.apply(tree)
-    core = client.CoreV1Api(alone.api)
-    token = core.create_namespaced_service_account_token(ACCOUNT, alone.name, {"spec": {"expirationSeconds": 3600}})
-    given = client.Configuration()
-    given.host, given.ssl_ca_cert = alone.api.configuration.host, alone.api.configuration.ssl_ca_cert
-    # With `api_key_prefix` client 36.0.3 drops "Bearer", and one is anonymous without a word.
-    given.api_key = {"authorization": f"Bearer {token.status.token}"}
-    with client.ApiClient(given) as api:
-        yield api
 
 
 def launched(name: str = "one") -> Any:
@@ -97,14 +82,6 @@ def test_who_may_create_jobs_gets_at_every_secret_of_the_namespace_and_of_no_oth
         batch.create_namespaced_job("default", reads)
     assert "any Secret and any ServiceAccount of that namespace" in (PROJECT / "deploy" / "rbac.yaml").read_text()
     jobs.close()
-
-
-def without(alone: Namespace, verb: str, resource: str) -> None:
-    role = next(t for t in deployed("rbac.yaml") if t["kind"] == "Role")
-    for given in role["rules"]:
-        given["verbs"] = [v for v in given["verbs"] if (v, *given["resources"]) != (verb, resource)]
-    kept = [given for given in role["rules"] if given["verbs"]]
-    client.RbacAuthorizationV1Api(alone.api).patch_namespaced_role(ACCOUNT, alone.name, {"rules": kept})
 
 
 @pytest.mark.parametrize(
