@@ -136,7 +136,9 @@ _FUNCTIONS = (
     "delete.wait_until_healthy",
     "record.verify", "record.find_doubled", "driver.save",
 )  # fmt: skip
-_NO_STATEMENTS = {"launcher.resume", "ledger.kept", "ledger.transaction", "temporal.close", "launcher.where"}
+_NO_STATEMENTS = {
+    "launcher.resume", "launcher.where", "launcher.log_error", "ledger.kept", "ledger.transaction", "temporal.close",
+}  # fmt: skip
 
 
 def _names(systems: Systems) -> Iterator[str]:
