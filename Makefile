@@ -40,7 +40,7 @@ stop: ## End a stack that `backfill demo --keep` left
 # that starts closes the folder that all share, and PostgreSQL, which is not root, is shut out of the others.
 TESTS := backfill_pipeline_tests
 # Tests of what operators do and of how failures are told apart: a stage of its own, in two parts at once.
-OPERATE_E2E := $(addprefix $(TESTS)/e2e/,test_cancel.py test_operate.py test_status.py test_two_operators.py)
+OPERATE_E2E := $(addprefix $(TESTS)/e2e/,test_cancel.py test_operate.py test_quarantine.py test_status.py test_two_operators.py)
 OPERATE := $(addprefix $(TESTS)/,operations steps/test_parts.py steps/test_health.py steps/test_failures.py) \
 	$(wildcard $(TESTS)/stores/test_health_*.py $(TESTS)/*/test_*failures_diagnosed.py)
 # With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.

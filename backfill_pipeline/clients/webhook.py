@@ -1,13 +1,14 @@
 """Alerts to a webhook: JSON by POST, as chat systems take it."""
 
+import asyncio
 from typing import Any
 
-import requests
+import aiohttp
 
 from backfill_pipeline.domain.alerts import Alert
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
-SECONDS = 10
+WHOLE_CALL = aiohttp.ClientTimeout(total=10)  # not per read: who sends a byte now and then would hold up all retries
 
 
 def post(url: str, alert: Alert) -> None:
@@ -18,11 +19,20 @@ def post(url: str, alert: Alert) -> None:
     """
     body: dict[str, Any] = {"text": alert.text, "subject": alert.subject.value, "key": alert.key}
     try:
-        answer = requests.post(url, json=body, timeout=SECONDS, allow_redirects=False)
-    except requests.RequestException as error:
+        status = asyncio.run(_answered(url, body))
+    except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
         raise _not_sent(type(error).__name__) from None
-    if not answer.ok or answer.is_redirect:
-        raise _not_sent(f"it answered {answer.status_code}")
+    if not 200 <= status < 300:
+        raise _not_sent(f"it answered {status}")
+
+
+async def _answered(url: str, body: dict[str, Any]) -> int:
+    """The status alone; what else it answers is not read, and a redirect not followed: it would tell another server."""
+    async with (
+        aiohttp.ClientSession(timeout=WHOLE_CALL, trust_env=True) as session,
+        session.post(url, json=body, allow_redirects=False) as answer,
+    ):
+        return answer.status
 
 
 def _not_sent(why: str) -> PipelineError:

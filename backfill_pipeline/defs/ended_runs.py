@@ -11,6 +11,7 @@ from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import APPROVED_TAG
+from backfill_pipeline.domain.naming import dagster_name
 from backfill_pipeline.domain.retries import Ended, Of, Outcome
 from backfill_pipeline.domain.windows import from_inclusive_days, parse_day, windows_of
 
@@ -26,14 +27,18 @@ MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 AGAIN_OF = "dagster/parent_run_id"  # Dagster's, on a run that is executed again: it inherits all other tags
 OF_ITSELF = (tags.CAUSE, tags.REMEDY, tags.EVIDENCE, tags.DONE)
+STEPS = 5  # of an asset's graph: inspect, delete, launch, follow, record
 WITHOUT_A_WORD = "its process is gone, and nothing was said"
 
 
-def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[Sequence[dg.RunRecord], datetime | None]:
+def ended_since(
+    instance: dg.DagsterInstance, since: datetime | None, now: datetime
+) -> tuple[Sequence[dg.RunRecord], datetime | None]:
     """Runs that ended after this moment, oldest first; and the moment to ask from next.
 
     That is a little before the newest end, but never so where more may wait than are read at once: a thousand runs that
-    were cancelled within a minute would be read again and again, and nothing behind them.
+    were cancelled within a minute would be read again and again, and nothing behind them. Nor is it ever later than now:
+    a run of a machine whose clock is ahead would hide what ends until then.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=list(ENDED), updated_after=since),
@@ -43,20 +48,35 @@ def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[S
     )
     if not records:
         return records, since
-    newest = records[-1].update_timestamp.replace(tzinfo=UTC)
+    newest = min(stored_at(records[-1]), now)
     return records, newest - (OVERLAP if len(records) < AT_ONCE else timedelta.resolution)
 
 
-def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of]) -> Iterator[Outcome]:
-    """What the run did to the days of each asset; a failure in part has done some."""
+def stored_at(record: dg.RunRecord) -> datetime:
+    """When the run changed the last time, by the clock of the machine that said so."""
+    return record.update_timestamp.replace(tzinfo=UTC)
+
+
+def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of], now: datetime) -> Iterator[Outcome]:
+    """What the run did to the days of each asset that it did as a whole; a failure in part has done some."""
     run, ended = record.dagster_run, ENDED[record.dagster_run.status]
     said = _said(run)
     for key in sorted((run.asset_selection or set()) & keys.keys()):
-        days = set(days_of(run.tags))
+        days = set(days_of(run.tags)) if _is_whole(run, keys[key]) else set()
         done = days if ended is Ended.DONE else _done(said) & days
         for how, those in ((Ended.DONE, done), (ended, days - done)):
             if those:
-                yield _outcome(record, said, keys[key], how, tuple(sorted(those)))
+                yield _outcome(record, said, keys[key], how, tuple(sorted(those)), now)
+
+
+def _is_whole(run: dg.DagsterRun, of: Of) -> bool:
+    """Not a run of selected steps, as "re-execute from failure" makes it.
+
+    Such a run proves nothing: `inspect` alone would succeed, and end the retries of days that are empty.
+    """
+    steps = run.step_keys_to_execute
+    graph = dagster_name(of.dataset, of.cluster, of.customer)
+    return steps is None or sum(s.startswith(f"{graph}.") for s in steps) == STEPS
 
 
 def _said(run: dg.DagsterRun) -> Mapping[str, str]:
@@ -96,21 +116,23 @@ def _days(first: str, last: str) -> Sequence[date]:
     return window.days if window.end - window.start <= timedelta(days=MOST_DAYS) else ()
 
 
-def _outcome(record: dg.RunRecord, said: Mapping[str, str], of: Of, ended: Ended, days: tuple[date, ...]) -> Outcome:
+def _outcome(
+    record: dg.RunRecord, said: Mapping[str, str], of: Of, ended: Ended, days: tuple[date, ...], now: datetime
+) -> Outcome:
     run = record.dagster_run
     retry_of = None if AGAIN_OF in run.tags else run.tags.get(tags.RETRY_OF)
-    at = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
+    at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else stored_at(record)
     return Outcome(
         of=of,
         days=days,
         run_id=run.run_id,
         ended=ended,
-        ended_at=datetime.fromtimestamp(at, UTC),
+        ended_at=min(at, now),
         made_at=record.create_timestamp.replace(tzinfo=UTC),
         retry_of=retry_of,
         retry=_number(run.tags.get(tags.RETRY), 0) if retry_of else 0,
         job_days=_number(run.tags.get(tags.JOB_DAYS), len(days_of(run.tags))),
-        cause=said.get(tags.CAUSE, Cause.UNKNOWN),
+        cause=said.get(tags.CAUSE, Cause.UNKNOWN.value),
         remedy=_remedy(said),
         evidence=said.get(tags.EVIDENCE, WITHOUT_A_WORD),
         kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},

@@ -119,7 +119,9 @@ def quarantine_evaluation(
         passed=not reason,
         severity=dg.AssetCheckSeverity.ERROR,
         description=said or f"{of} of this day is not given up",
-        metadata={"run": state.last.run_id, "seen": state.last.evidence, "cause": state.last.cause} if state else {},
+        metadata={"run": state.last.run_id, "seen": state.last.evidence, "cause": str(state.last.cause)}
+        if state
+        else {},
         target_materialization_data=(targets or {}).get(str(day)),
     )
 

@@ -17,6 +17,8 @@ class Memory:
     """seen_until: runs that ended before are known; the next look asks from there. emptied: attempts that an alert told.
 
     looks: how many there were. stopped: clusters that an alert told, each with when it was stopped.
+    ahead: runs that are known though they ended in the future, by their machine's clock, and when: they are read again
+    until then.
     """
 
     looks: int = 0
@@ -25,6 +27,7 @@ class Memory:
     emptied: tuple[str, ...] = ()
     stopped: Mapping[str, datetime] = field(default_factory=dict)
     unsent: tuple[Alert, ...] = ()
+    ahead: Mapping[str, datetime] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cursor: str | None) -> "Memory":

@@ -18,7 +18,7 @@ from backfill_pipeline.clients.webhook import post
 from backfill_pipeline.config import Config
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import Built
-from backfill_pipeline.defs.ended_runs import at_work, ended_since, outcomes_of
+from backfill_pipeline.defs.ended_runs import at_work, ended_since, outcomes_of, stored_at
 from backfill_pipeline.defs.evaluations import quarantine_evaluation
 from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.partitions import range_tags
@@ -27,12 +27,13 @@ from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_alerts, stopped_alert
 from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
-from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Ended, Of, Policy, Retry, due, fold, given_up
 from backfill_pipeline.stores.failed_days import mark_shown, read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline.stores.pauses import Pause, read_pauses
 
 NAME = "retry_failed_days"
+ASSET_JOB = "__ASSET_JOB"  # Dagster's name of what a run that materializes assets carries out
 PER_TICK = 20
 SHOWN_PER_TICK = 1000  # each is an event that Dagster stores by itself
 REMEMBERED_EMPTIED = 1000
@@ -66,8 +67,9 @@ class Looker:
 
     def look(self, memory: Memory, now: datetime) -> Tick:
         """Gather, fold, write down, choose. Repeated with the same memory, it finds the same."""
-        records, until = ended_since(self.instance, memory.seen_until)
-        outcomes = [o for r in records for o in outcomes_of(r, self.keys)]
+        records, until = ended_since(self.instance, memory.seen_until, now)
+        new = [r for r in records if r.dagster_run.run_id not in memory.ahead]
+        outcomes = [o for r in new for o in outcomes_of(r, self.keys, now)]
         before, pauses = read_failed_days(self.ledger), read_pauses(self.ledger)
         changed = fold(before, outcomes)
         write_failed_days(self.ledger, changed.values())
@@ -77,15 +79,25 @@ class Looker:
         idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
         waiting = (s for (of, _), s in days.items() if of.cluster not in idle)
         chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
-        kept = replace(memory, seen_until=until, ends=ends, looks=memory.looks + 1)
+        ahead = _ahead(memory, new, now, until)
+        kept = replace(memory, seen_until=until, ends=ends, looks=memory.looks + 1, ahead=ahead)
         return Tick(days, changed, self._shown(days.values(), kept.looks), chosen, stopped, kept)
 
     def _shown(self, states: Iterable[DayState], look: int) -> tuple[tuple[DayState, str | None], ...]:
         """Marked with this look's number: one that died has left the same number to the next, which shows them again."""
         judged = ((s, given_up(s, self.policy)) for s in states)
-        wrong = [(s, why) for s, why in judged if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
+        told = ((s, why) for s, why in judged if s.last.ended is not Ended.ASKED)  # its run is yet to come
+        wrong = [(s, why) for s, why in told if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
         mark_shown(self.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in wrong))
         return tuple(wrong)
+
+
+def _ahead(
+    memory: Memory, new: Iterable[dg.RunRecord], now: datetime, until: datetime | None
+) -> Mapping[str, datetime]:
+    """Those that the next look reads again."""
+    found = {r.dagster_run.run_id: at for r in new if (at := stored_at(r)) > now}
+    return {run: at for run, at in {**memory.ahead, **found}.items() if until and at > until}
 
 
 def _failing(ends: Ends, pauses: Mapping[str, Pause]) -> Iterator[tuple[str, str]]:
@@ -116,11 +128,11 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
         tick = looker.look(Memory.of(context.cursor), datetime.now(UTC))
         for cluster, why in tick.stopped.items():
             stop_cluster(context.instance, looker.ledger, cluster, why)
+        show_quarantine(tick, looker, context.log)
         memory = sent(config.alerts.webhook(), told(tick, looker, context.log), context.log)
         return dg.SensorResult(
             run_requests=[request_of(r) for r in tick.due],
             skip_reason=None if tick.due else f"{len(tick.days)} days failed once, none is due",
-            asset_events=list(quarantine_events(tick, looker)),
             cursor=memory.cursor(),
         )
 
@@ -185,8 +197,23 @@ def request_of(retry: Retry) -> dg.RunRequest:
     )
 
 
-def quarantine_events(tick: Tick, looker: Looker) -> Iterator[dg.AssetCheckEvaluation]:
-    """Of the days that are given up, or no longer are, and whose asset does not show it yet."""
+def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> None:
+    """On the assets of days that are given up, or no longer are, as told by the run that decided it.
+
+    Dagster keeps one evaluation without a run per check and day, ever, and fails the tick that brings another; one of the
+    same run is overwritten. Whatever else can't be shown must not hold up the retries of all others either.
+    """
+    for state, evaluation in quarantine_evaluations(tick, looker):
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, ASSET_JOB, event_specific_data=evaluation
+        )
+        try:
+            looker.instance.report_dagster_event(event, run_id=state.last.run_id)
+        except Exception as error:
+            log.error(f"{state.last.of}, {state.day}: its asset does not show what is known of it: {error}")
+
+
+def quarantine_evaluations(tick: Tick, looker: Looker) -> Iterator[tuple[DayState, dg.AssetCheckEvaluation]]:
     assets = {of: key for key, of in looker.keys.items()}
     for state, reason in tick.quarantine:
-        yield quarantine_evaluation(assets[state.last.of], state.day, state, reason)
+        yield state, quarantine_evaluation(assets[state.last.of], state.day, state, reason)

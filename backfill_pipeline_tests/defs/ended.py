@@ -40,14 +40,22 @@ class Site:
     def key(self, of: Of) -> dg.AssetKey:
         return dg.AssetKey([of.dataset, of.cluster, of.customer])
 
-    def ran(self, status: Status, window: Window = WINDOW, of: Of | None = None, **given: str) -> str:
-        """A run that ended so, now, and told of itself what is given; its id."""
+    def ran(
+        self,
+        status: Status,
+        window: Window = WINDOW,
+        of: Of | None = None,
+        steps: list[str] | None = None,
+        **given: str,
+    ) -> str:
+        """A run that ended so, now, and told of itself what is given; its id. steps: those that somebody selected."""
         run_id = str(uuid4())
         run = create_run_for_test(
             self.instance,
             run_id=run_id,
             asset_selection=frozenset({self.key(of or self.acme)}),
             status=Status.STARTED,
+            step_keys_to_execute=steps,
             tags={**range_tags(window), tags.SAID_BY: run_id, **given},
         )
         if status is Status.FAILURE:

@@ -1,7 +1,9 @@
 """What the retry sensor tells somebody of: once, whatever becomes of its ticks and of the webhook."""
 
+import contextlib
 import json
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,14 +11,16 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
+import aiohttp
 import pytest
 
+from backfill_pipeline.clients.webhook import post
 from backfill_pipeline.defs import retry
 from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.pauses import stop_cluster
-from backfill_pipeline.defs.retry import quarantine_events, sent, told
+from backfill_pipeline.defs.retry import quarantine_evaluations, sent, told
 from backfill_pipeline.domain.alerts import Alert, Subject
-from backfill_pipeline.domain.errors import Kind
+from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline_tests.defs.ended import BY_HAND, WINDOW, Site, Status, day, failing
 
@@ -52,7 +56,7 @@ def test_what_a_tick_had_to_show_and_to_tell_is_not_lost_with_it(site: Site) -> 
             stop_cluster(site.instance, site.ledger, cluster, why)
         subjects = {a.subject for a in told(tick, site.looker, LOG).unsent if site.cluster in a.text}
         assert subjects == {Subject.QUARANTINE, Subject.STOPPED}
-        assert [(e.partition, e.passed) for e in quarantine_events(tick, site.looker)] == [
+        assert [(e.partition, e.passed) for _, e in quarantine_evaluations(tick, site.looker)] == [
             (str(d), False) for d in WINDOW.days
         ]
     site.memory = told(tick, site.looker, LOG)
@@ -115,5 +119,26 @@ def test_the_webhooks_address_is_never_told(site: Site, caplog: pytest.LogCaptur
         memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
     gone = sent(url, replace(memory, unsent=(Alert(Subject.STOPPED, "k", "t"),)), LOG)
     assert len(gone.unsent) == 1
-    assert "ConnectionError" in caplog.text
+    assert "ClientConnectorError" in caplog.text
     assert SECRET not in caplog.text + memory.cursor() + gone.cursor()
+
+
+def test_a_webhook_that_drips_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadline per read would start again with each byte, and the tick would die of it, and so the next one."""
+    monkeypatch.setattr("backfill_pipeline.clients.webhook.WHOLE_CALL", aiohttp.ClientTimeout(total=1))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=_drip, args=(server,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/{SECRET}"
+        started = time.monotonic()
+        with pytest.raises(PipelineError, match=r"not taken.*TimeoutError"):
+            post(url, Alert(Subject.EMPTIED, "k", "t"))
+        assert time.monotonic() - started < 5
+
+
+def _drip(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while True:
+            connection.sendall(b"a")
+            time.sleep(0.1)

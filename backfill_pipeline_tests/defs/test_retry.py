@@ -1,13 +1,17 @@
 """The retry sensor's look at a real Dagster instance and a real ledger."""
 
+import logging
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import create_run_for_test
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.test_utils import create_run_for_test, freeze_time
 
+from backfill_pipeline.config import Config
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs import ended_runs, tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, done_tag
@@ -16,14 +20,15 @@ from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.defs.retry import NAME, quarantine_events, request_of
+from backfill_pipeline.defs.retry import NAME, Tick, quarantine_evaluations, request_of, show_quarantine
 from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.errors import Kind, Refused
 from backfill_pipeline.domain.naming import cluster_pool
-from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.domain.retries import Of, Outcome, asked_again, fold
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps.systems import open_ledger
-from backfill_pipeline.stores.failed_days import failed_days_of
+from backfill_pipeline.stores.failed_days import failed_days_of, read_failed_days, write_failed_days
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.defs.ended import BY_HAND, WINDOW, Site, Status, day, failing, windows
 from backfill_pipeline_tests.live import Live
@@ -159,7 +164,7 @@ def test_p8_what_a_person_must_mend_is_quarantined_with_its_reason_and_the_comma
     site.ran(Status.FAILURE, **failing(kind))
     tick = site.tick()
     assert (windows(tick) == []) is is_given_up
-    events = list(quarantine_events(tick, site.looker))
+    events = [e for _, e in quarantine_evaluations(tick, site.looker)]
     assert len(events) == (3 if is_given_up else 0)
     for event in events:
         assert not event.passed
@@ -171,9 +176,100 @@ def test_a_quarantine_that_a_person_lifted_is_shown_as_lifted(site: Site) -> Non
     site.tick()
     site.ran(Status.SUCCESS)
     tick = site.tick()
-    events = list(quarantine_events(tick, site.looker))
+    events = [e for _, e in quarantine_evaluations(tick, site.looker)]
     assert [e.passed for e in events] == [True] * 3
     assert failed_days_of(site.ledger, site.acme, WINDOW)[WINDOW.start].last.ended == "done"
+
+
+def test_days_that_are_given_up_again_and_again_are_shown_so_each_time(site: Site) -> None:
+    """Dagster keeps one evaluation without a run per check and day: the second one ended all ticks, for everybody."""
+    for _ in range(2):
+        site.ran(Status.FAILURE, **BY_HAND)
+        assert shown(site) == {False}
+        write_failed_days(site.ledger, fold(read_failed_days(site.ledger), [asked(site)]).values())
+        assert shown(site) == {False}, "asked for, and not done yet"
+        site.ran(Status.SUCCESS)
+        assert shown(site) == {True}
+
+
+def test_a_tick_that_died_after_it_had_shown_a_quarantine_shows_it_again(site: Site) -> None:
+    site.ran(Status.FAILURE, **BY_HAND)
+    before = site.memory
+    for _ in range(2):
+        site.memory = before
+        assert shown(site) == {False}
+
+
+def test_what_dagster_does_not_take_of_a_quarantine_does_not_hold_up_the_retries(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.ran(Status.FAILURE, **BY_HAND)
+    tick = site.tick()
+
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("UniqueViolation")
+
+    monkeypatch.setattr(site.instance, "report_dagster_event", refused)
+    show_quarantine(tick, site.looker, logging.getLogger("test"))
+    assert caplog.text.count("its asset does not show what is known of it: UniqueViolation") == 3
+
+
+def shown(site: Site) -> set[bool]:
+    """What the asset's check says of the window's days after another tick, by its newest evaluation of each."""
+    show_quarantine(site.tick(), site.looker, logging.getLogger("test"))
+    key = dg.AssetCheckKey(site.key(site.acme), Check.QUARANTINE.value)
+    history = site.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+    newest = {r.partition: r.status.value == "SUCCEEDED" for r in sorted(history, key=lambda r: r.id)}
+    assert newest.keys() == {str(d) for d in WINDOW.days}
+    return set(newest.values())
+
+
+def asked(site: Site) -> Outcome:
+    return asked_again(site.acme, WINDOW.days, f"asked-{uuid4()}", datetime.now(UTC), job_days=3, by="somebody")
+
+
+@pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILURE])
+def test_a_run_of_selected_steps_ends_no_quarantine_and_proves_no_day(
+    site: Site, engines: Live, status: Status
+) -> None:
+    """`inspect` alone succeeds, and the days are still empty; "from failure" is refused and says no cause."""
+    site.ran(Status.FAILURE, **BY_HAND)
+    before = {at: s.last.run_id for at, s in site.tick().days.items()}
+    site.ran(status, steps=steps_of(site, engines.config)[:-1])
+    assert {at: s.last.run_id for at, s in site.tick().days.items()} == before
+
+
+def test_a_run_whose_plan_names_all_steps_proves_its_days(site: Site, engines: Live) -> None:
+    """So the UI launches them, but for backfills."""
+    site.ran(Status.FAILURE, **BY_HAND)
+    site.tick()
+    site.ran(Status.SUCCESS, steps=steps_of(site, engines.config))
+    assert ended(site.tick(), site.acme) == {"done"}
+
+
+def steps_of(site: Site, config: Config) -> list[str]:
+    """As Dagster plans an asset, with the name of the site's cluster for `north`."""
+    key = dg.AssetKey(["conversations", "north", "acme"])
+    job = definitions_of(config).get_repository_def().get_implicit_job_def_for_assets([key])
+    assert job
+    plan = create_execution_plan(job.get_subset(asset_selection={key}, asset_check_selection=set()))
+    return [k.replace("north", site.cluster) for k in plan.step_keys_to_execute]
+
+
+def test_a_run_that_ended_in_the_future_hides_no_failure_and_is_counted_once(site: Site) -> None:
+    """A machine's clock is two days ahead. The day is done meanwhile, and stays so when that moment has come."""
+    with freeze_time(datetime.now(UTC) + timedelta(days=2)):
+        site.ran(Status.FAILURE)
+    assert ended(site.tick(later=timedelta()), site.acme) == {"failed"}
+    site.ran(Status.SUCCESS)
+    site.ran(Status.FAILURE, of=site.east)
+    for later in (timedelta(), timedelta(days=1), timedelta(days=2, minutes=1), timedelta(days=3)):
+        tick = site.tick(later=later)
+        assert (ended(tick, site.acme), ended(tick, site.east)) == ({"done"}, {"failed"})
+
+
+def ended(tick: Tick, of: Of) -> set[str]:
+    return {s.last.ended.value for (whose, _), s in tick.days.items() if whose == of}
 
 
 def test_s4_days_attempt_and_size_reach_the_run_as_tags(site: Site) -> None:
