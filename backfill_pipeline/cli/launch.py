@@ -1,6 +1,5 @@
 """`backfill launch`."""
 
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -18,8 +17,8 @@ from backfill_pipeline.cli.options import (
     Last,
     Why,
     Yes,
-    approved_of,
     confirm,
+    how_of,
     window_of,
 )
 
@@ -76,7 +75,7 @@ def launch(
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
-    how = operation.How(getpass.getuser(), why, job_days, approved_of(approve), skip_logs)
+    how = how_of(why, job_days, approve, skip_logs=skip_logs)
     if dry_run:
         raise typer.Exit(shown_plan(site.config, wanted, window, how))
     client = dagster_client(site)

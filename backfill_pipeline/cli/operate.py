@@ -6,16 +6,19 @@ import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples
 from backfill_pipeline.cli.options import (
+    Approve,
     Cluster,
     Clusters,
     Customers,
     Datasets,
     Days,
     JobDays,
+    Why,
     Yes,
     ask_again,
     confirm,
     days_of,
+    how_of,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +34,9 @@ def retry(
     cluster: Clusters = None,
     dataset: Datasets = None,
     cancelled: Annotated[bool, typer.Option("--cancelled", help="Also days whose run was cancelled by hand.")] = False,
+    why: Why = None,
     job_days: JobDays = None,
+    approve: Approve = None,
     yes: Yes = False,
     folder: Folder = LOCAL,
     config: ConfigFile = None,
@@ -45,12 +50,12 @@ def retry(
     from backfill_pipeline.operations.select import refuse_no_partitions, select
     from backfill_pipeline.steps.systems import open_ledger
 
-    named = days_of(days)
+    named, how = days_of(days), how_of(why, job_days, approve)
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer] if customer else (), dataset or ())
     refuse_no_partitions(site.config, wanted, named)
     found = failed_days(open_ledger(site.config), wanted, named, cancelled=cancelled)
-    ask_again(site.config, found, yes, job_days, "no such day has failed")
+    ask_again(site.config, found, yes, how, "no such day has failed")
 
 
 @app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-08..2026-01-10"))
@@ -61,7 +66,9 @@ def reset(
     ],
     cluster: Clusters = None,
     dataset: Datasets = None,
+    why: Why = None,
     job_days: JobDays = None,
+    approve: Approve = None,
     yes: Yes = False,
     folder: Folder = LOCAL,
     config: ConfigFile = None,
@@ -74,7 +81,7 @@ def reset(
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer], dataset or ())
     refuse_no_partitions(site.config, wanted, named)
-    ask_again(site.config, dict.fromkeys(wanted, named), yes, job_days, "no such customer")
+    ask_again(site.config, dict.fromkeys(wanted, named), yes, how_of(why, job_days, approve), "no such customer")
 
 
 @app.command(

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they ask."""
 
+import getpass
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from backfill_pipeline.domain.guards import Approval
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
+    from backfill_pipeline.operations.launch import How
 
 Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; may be repeated.")]
 Customers = Annotated[
@@ -82,15 +84,24 @@ def approved_of(names: list[str] | None) -> "frozenset[Approval]":
     return approvals(approving(names or ()))
 
 
+def how_of(why: str | None, job_days: int | None, approve: list[str] | None, *, skip_logs: bool = False) -> "How":
+    """How runs are to be launched by whoever types this.
+
+    Raises:
+        Refused: no guard has such a name.
+    """
+    from backfill_pipeline.operations.launch import How
+
+    return How(getpass.getuser(), why, job_days, approved_of(approve), skip_logs)
+
+
 def confirm(yes: bool, question: str) -> None:
     """Ask, unless --yes was given; no answer, as in a script, is a no."""
     if not yes:
         typer.confirm(question, abort=True)
 
 
-def ask_again(
-    config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, job_days: int | None, nothing: str
-) -> None:
+def ask_again(config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, how: "How", nothing: str) -> None:
     """Give these days back to the retries, once it was agreed to."""
     from backfill_pipeline.domain.windows import windows_of
     from backfill_pipeline.operations import again
@@ -103,5 +114,5 @@ def ask_again(
         windows = ", ".join(map(str, windows_of(those)))
         typer.echo(f"{of.dataset} of {of.customer} on {of.cluster}: {windows}")
     confirm(yes, f"Do these {sum(map(len, days.values())):,} days again?")
-    again.ask_again(open_ledger(config), config, days, job_days=job_days)
+    again.ask_again(open_ledger(config), config, days, how)
     typer.echo("asked for; the retry sensor launches them, a window per customer at a time")

@@ -14,6 +14,7 @@ import dagster as dg
 
 from backfill_pipeline.config import Cluster, Customer
 from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.ended_runs import AGAIN_OF
 from backfill_pipeline.defs.graph import READY
 from backfill_pipeline.defs.health import in_tag
 from backfill_pipeline.defs.materialize import publish
@@ -167,9 +168,14 @@ def tell_cause(context: dg.OpExecutionContext, why: Diagnosis) -> None:
 
 
 def launched_by(run_tags: Mapping[str, str]) -> str:
-    """Who launched the run. Open-source Dagster knows no users: only a tag, or the process's own account, can say it."""
-    automatic = run_tags.get("dagster/sensor_name") or run_tags.get("dagster/schedule_name")
-    return run_tags.get(tags.LAUNCHED_BY) or automatic or f"unknown, through the UI or API of {getpass.getuser()}"
+    """Who launched the run. Open-source Dagster knows no users: only a tag, or the process's own account, can say it.
+
+    A run that is executed again inherits the tags of the first, but not who launched it.
+    """
+    names = (tags.LAUNCHED_BY, "dagster/sensor_name", "dagster/schedule_name")
+    told = next((run_tags[n] for n in names if run_tags.get(n)), None)
+    unknown = f"unknown, through the UI or API of {getpass.getuser()}"
+    return told if told and AGAIN_OF not in run_tags else unknown
 
 
 def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str, AssetId]) -> Claim:

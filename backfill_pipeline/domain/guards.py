@@ -32,7 +32,7 @@ class Approval(StrEnum):
 
     @property
     def way(self) -> str:
-        return f" [meant so? run tag {self.tag}]"
+        return f" [meant so? --approve {self}, or run tag {self.tag}]"
 
 
 def approvals(tags: Mapping[str, str]) -> frozenset[Approval]:

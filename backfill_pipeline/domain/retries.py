@@ -154,13 +154,16 @@ def given_up(state: DayState, policy: Policy) -> str | None:
     return f"{last.cause} after {last.retry} retries" if last.retry >= most else None
 
 
-def asked_again(of: Of, days: Sequence[date], request: str, at: datetime, *, job_days: int, by: str) -> Outcome:
+def asked_again(
+    of: Of, days: Sequence[date], request: str, at: datetime, *, job_days: int, by: str, kept: Mapping[str, str]
+) -> Outcome:
     """What a person asks for, as an end that is newer than all others: the attempts are counted anew.
 
     Args:
         request: unlike any other, as it goes into the run's key.
+        kept: tags of the runs that come of it.
     """
-    return Outcome(of, tuple(days), request, Ended.ASKED, at, job_days=job_days, cause=f"asked for by {by}")
+    return Outcome(of, tuple(days), request, Ended.ASKED, at, job_days=job_days, cause=f"asked for by {by}", kept=kept)
 
 
 def lift_command(states: Sequence[DayState]) -> str:

@@ -1,6 +1,5 @@
 """Giving days back to the retries: the sensor launches them at its next tick, a window per customer at a time."""
 
-import getpass
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from uuid import uuid4
@@ -8,6 +7,7 @@ from uuid import uuid4
 from backfill_pipeline.config import Config
 from backfill_pipeline.domain.retries import DayState, Ended, Of, asked_again, fold
 from backfill_pipeline.domain.windows import Window, windows_of
+from backfill_pipeline.operations.launch import How
 from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 
@@ -32,14 +32,14 @@ def failed_days(
     return found
 
 
-def ask_again(ledger: Ledger, config: Config, days: Days, *, job_days: int | None = None) -> tuple[str, ...]:
-    """Write down that these days are asked for; attempts are counted anew.
+def ask_again(ledger: Ledger, config: Config, days: Days, how: How) -> tuple[str, ...]:
+    """Write down that these days are asked for; attempts are counted anew, and what was approved is asked anew.
 
     Returns the requests' ids, one for each run: no run has more days than a backfill would give it.
     """
     known, now = read_failed_days(ledger), datetime.now(UTC)
     asked = [
-        asked_again(of, part.days, f"asked-{uuid4()}", now, job_days=job_days or size, by=getpass.getuser())
+        asked_again(of, part.days, f"asked-{uuid4()}", now, job_days=how.job_days or size, by=how.by, kept=how.run_tags)
         for of, those in days.items()
         for part, size in _parts(known, config, of, those)
     ]

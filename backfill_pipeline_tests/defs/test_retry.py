@@ -225,7 +225,9 @@ def shown(site: Site) -> set[bool]:
 
 
 def asked(site: Site) -> Outcome:
-    return asked_again(site.acme, WINDOW.days, f"asked-{uuid4()}", datetime.now(UTC), job_days=3, by="somebody")
+    return asked_again(
+        site.acme, WINDOW.days, f"asked-{uuid4()}", datetime.now(UTC), job_days=3, by="somebody", kept={}
+    )
 
 
 @pytest.mark.parametrize("status", [Status.SUCCESS, Status.FAILURE])

@@ -106,7 +106,7 @@ def test_one_bad_signal_alone_keeps_the_rows(overrides: Mapping[str, Any], reaso
         (replace(LIMITS, max_window_days=2), "3 days, the maximum is 2 (limits.max_window_days)"),
         (
             replace(LIMITS, max_rows_without_approval=899),
-            "900 source rows are above 899 [meant so? run tag approved/rows=true]",
+            "900 source rows are above 899 [meant so? --approve rows, or run tag approved/rows=true]",
         ),
     ],
 )

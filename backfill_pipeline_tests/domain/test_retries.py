@@ -104,7 +104,7 @@ def test_since_when_a_day_fails_is_not_forgotten_by_its_retries_but_by_a_person(
 
 def test_a_request_is_not_forgotten_for_the_end_of_a_run_that_was_at_work_when_it_was_made() -> None:
     """Somebody cancels a run and resets its days at once: the run ends after that."""
-    asked = asked_again(ACME, days(1, 2, 3), "asked-1", START, job_days=3, by="me")
+    asked = asked_again(ACME, days(1, 2, 3), "asked-1", START, job_days=3, by="me", kept={})
     made = {"made_at": START - timedelta(minutes=5)}
     for older in (ended(Ended.CANCELLED, 1, **made), ended(Ended.DONE, 1, **made), ended(at=1, retry=5, **made)):
         (again,) = launched(after(ended(), replace(asked, ended_at=START + timedelta(seconds=1)), older))

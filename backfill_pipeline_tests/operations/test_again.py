@@ -2,16 +2,22 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.ended_runs import AGAIN_OF
+from backfill_pipeline.defs.ops import launched_by
+from backfill_pipeline.defs.retry import request_of
 from backfill_pipeline.domain.causes import Cause, Remedy
-from backfill_pipeline.domain.retries import Ended
+from backfill_pipeline.domain.guards import Approval, approvals
+from backfill_pipeline.domain.retries import Ended, due
 from backfill_pipeline.operations.again import ask_again
-from backfill_pipeline.operations.launch import survey
+from backfill_pipeline.operations.launch import How, survey
 from backfill_pipeline.stores.failed_days import failed_days_of
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline_tests.live import Live
 from backfill_pipeline_tests.operations.past import Past, config_of, look, window
 
 MONTH = window(1, 31)
+HOW = How("somebody", why="mended", approved=frozenset({Approval.SHRUNKEN_SOURCE}))
 
 
 class Quiet:
@@ -36,12 +42,25 @@ def test_a_month_that_is_asked_for_is_one_run_that_no_guard_lets_through(engines
     past.failed(MONTH, cause=Cause.MISSING, remedy=Remedy.BY_HAND, job_days=5)
     config = config_of(engines.config, (past.cluster, past.customer))
     days_of_a_run = config.cluster(past.cluster).customer(past.customer).window_days
-    requests = ask_again(ledger, config, {past.of: MONTH.days})
+    requests = ask_again(ledger, config, {past.of: MONTH.days}, HOW)
     asked = failed_days_of(ledger, past.of, MONTH)
     assert {s.last.run_id for s in asked.values()} == set(requests)
     assert len(requests) == len(MONTH.split(days_of_a_run)) > 1
     assert all(sum(s.last.run_id == r for s in asked.values()) <= days_of_a_run for r in requests)
     assert {s.last.job_days for s in asked.values()} == {5}, "no larger than what was tried last"
+
+
+def test_who_asked_for_days_again_and_what_they_approved_stands_on_the_runs(engines: Live, ledger: Ledger) -> None:
+    """An auditor found `retry_failed_days` for whoever typed `backfill reset`."""
+    past = Past(ledger)
+    past.failed(window(5, 5), cause=Cause.REFUSED, remedy=Remedy.BY_HAND)
+    ask_again(ledger, config_of(engines.config, (past.cluster, past.customer)), {past.of: window(5, 5).days}, HOW)
+    states = failed_days_of(ledger, past.of, MONTH).values()
+    (retry,) = due(states, engines.config.limits.retry_policy, datetime.now(UTC), busy=(), most=9)
+    given = request_of(retry).tags
+    assert (launched_by(given), given[tags.WHY]) == ("somebody", "mended")
+    assert approvals(given) == {Approval.SHRUNKEN_SOURCE}
+    assert "unknown" in launched_by(given | {AGAIN_OF: "that run"}), "somebody else executes it again, with its tags"
 
 
 def test_a_launch_takes_deleted_days_for_done_because_of_an_old_verdict(engines: Live, ledger: Ledger) -> None:
