@@ -102,6 +102,20 @@ def test_an_older_verdict_hides_that_the_day_is_wrong_now(engines: Live, past: P
     assert counts(look(of(engines, past))) == DayCounts(done=1, failed=1, left=29)
 
 
+def test_days_that_a_verdict_found_empty_are_called_wrong_as_if_their_rows_were_there(
+    engines: Live, past: Past
+) -> None:
+    lost = window(1, 2).days
+    past.recorded(window(1, 3), bad=window(1, 3).days, lost=lost)
+    past.failed(window(1, 3), remedy=Remedy.BY_HAND, cause=Cause.CANCELLED, at=datetime.now(UTC))
+    found = look(of(engines, past))
+    assert counts(found) == DayCounts(emptied=2, quarantined=1, left=28)
+    assert [(a.trouble, a.days) for a in found.attention] == [
+        (Trouble.EMPTIED, ("2026-01-01..2026-01-02",)),
+        (Trouble.QUARANTINED, ("2026-01-03",)),
+    ]
+
+
 def test_a_day_that_was_done_again_is_called_failed_for_ever(engines: Live, past: Past) -> None:
     past.failed(window(1, 1))
     past.failed(window(2, 2), at=datetime.now(UTC) + timedelta(hours=1))
