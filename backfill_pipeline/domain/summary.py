@@ -10,6 +10,7 @@ from typing import TypeVar
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.pace import Pace, pace_of, side_by_side
 from backfill_pipeline.domain.retries import DayState, Ended, Of, due_at, given_up, lift_command, redo_command
+from backfill_pipeline.domain.retrying import why_idle
 from backfill_pipeline.domain.status import (
     Attention,
     Chosen,
@@ -17,6 +18,7 @@ from backfill_pipeline.domain.status import (
     DayCounts,
     Gone,
     Held,
+    Launched,
     LedgerView,
     OpenExecution,
     Paused,
@@ -63,6 +65,7 @@ def summed(signals: Signals) -> Status:
         running=tuple(_running(signals)),
         strangers=tuple(_strangers(signals)),
         unasked=signals.unasked,
+        launched=tuple(_launched(signals)),
     )
 
 
@@ -223,6 +226,8 @@ def _cause(state: DayState) -> str:
 
 
 def _attention(signals: Signals, by_asset: Mapping[Of, Days]) -> Iterator[Attention]:
+    if signals.asked_sensor and (why := why_idle(signals.sensor, signals.now)):
+        yield Attention(Trouble.RETRIES, None, None, None, (), 0, why)
     for chosen in signals.chosen:
         yield from (_of_cluster(p) for p in _pauses(signals, chosen))
     for days in by_asset.values():
@@ -232,7 +237,7 @@ def _attention(signals: Signals, by_asset: Mapping[Of, Days]) -> Iterator[Attent
 
 
 def _most_urgent(attention: Attention) -> tuple[int, str, str, str]:
-    who = (attention.cluster, attention.customer or "", attention.dataset or "")
+    who = (attention.cluster or "", attention.customer or "", attention.dataset or "")
     return (list(Trouble).index(attention.trouble), *who)
 
 
@@ -306,11 +311,25 @@ def _pauses(signals: Signals, chosen: Chosen) -> list[Paused]:
 
 def _running(signals: Signals) -> Iterator[Running]:
     ledger = signals.ledger or LedgerView()
-    mine = {of for c in signals.chosen for of in c.assets}
+    mine = _chosen_assets(signals)
     gone = {g.attempt_id for g in ledger.emptied}
     for held in sorted(ledger.held, key=lambda h: h.since):
         if held.of in mine:
             yield _progress(signals, held, is_emptied=held.attempt_id in gone)
+
+
+def _chosen_assets(signals: Signals) -> set[Of]:
+    return {of for c in signals.chosen for of in c.assets}
+
+
+def _launched(signals: Signals) -> Iterator[Launched]:
+    """Of somebody who was asked for."""
+    mine = _chosen_assets(signals)
+    return (launched for launched in signals.launched or () if mine & set(launched.of))
+
+
+def _is_ending(signals: Signals, run_id: str) -> bool | None:
+    return None if signals.runs is None else any(r.is_ending for r in signals.runs if r.run_id == run_id)
 
 
 def _progress(signals: Signals, held: Held, *, is_emptied: bool) -> Running:
@@ -331,6 +350,7 @@ def _progress(signals: Signals, held: Held, *, is_emptied: bool) -> Running:
         per_second=speed,
         seconds_left=left,
         heartbeat_age_seconds=max(_ages(mine, signals.now), default=None),
+        is_ending=_is_ending(signals, held.run_id),
     )
 
 
