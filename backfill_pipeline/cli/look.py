@@ -21,6 +21,8 @@ from backfill_pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.forecast import Forecast
     from backfill_pipeline.domain.retries import Of
@@ -84,7 +86,7 @@ def _watched(asked: "Asked") -> int:
 
     found = look(asked)
     try:
-        with Live(status_tables(found), auto_refresh=False, vertical_overflow="visible") as live:
+        with Live(status_tables(found), console=_console(), auto_refresh=False, vertical_overflow="visible") as live:
             while True:
                 time.sleep(EVERY_SECONDS)
                 found = look(asked)
@@ -157,9 +159,17 @@ def _shown(found: "Forecast") -> int:
 
 
 def _print(shown: object) -> None:
+    _console().print(shown)
+
+
+def _console() -> "Console":
+    """Never narrower than the tables: columns that do not fit would be left out without a word."""
     from rich.console import Console
 
-    Console().print(shown)
+    from backfill_pipeline.report.status import WIDTH
+
+    narrow = Console()
+    return narrow if narrow.width >= WIDTH else Console(width=WIDTH)
 
 
 def _say_what_is_missing(found: "Forecast") -> None:

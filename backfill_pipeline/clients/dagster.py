@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from http.client import HTTPException
 from typing import Any
 from urllib.request import Request, urlopen
 
 from backfill_pipeline.clients import dagster_queries as queries
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.retrying import TICKS, Sensor, Tick
 from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_day
 
 WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
@@ -62,6 +63,7 @@ class Unfinished:
     """A backfill that is not over; launched: seconds since the epoch.
 
     days: of its gate, which are those of all its assets; None where it has none to tell.
+    newest: assets of its newest run; none where it has no run yet.
     """
 
     backfill_id: str
@@ -69,6 +71,7 @@ class Unfinished:
     launched: float
     keys: frozenset[tuple[str, ...]]
     days: frozenset[date] | None
+    newest: frozenset[tuple[str, ...]] = frozenset()
 
 
 def _keys(selection: Sequence[Mapping[str, Any]] | None) -> frozenset[tuple[str, ...]]:
@@ -91,6 +94,18 @@ def _root_days(backfill: Mapping[str, Any]) -> frozenset[date] | None:
     except Refused:
         return None
     return frozenset(d for window in windows for d in window.days) or None
+
+
+def _newest(backfill: Mapping[str, Any]) -> frozenset[tuple[str, ...]]:
+    return frozenset(k for run in backfill["runs"] for k in _keys(run["assetSelection"]))
+
+
+def _tick(found: Mapping[str, Any]) -> Tick:
+    error = found["error"] or {"message": "it says nothing"}
+    causes = error.get("causes") or [error]  # Dagster's own error says only that the sensor failed
+    status = found["status"]
+    said = causes[0]["message"] if status == "FAILURE" else None
+    return Tick(datetime.fromtimestamp(found["timestamp"], UTC), status != "STARTED", said)
 
 
 def _range(window: Window) -> dict[str, str]:
@@ -156,9 +171,32 @@ class DagsterClient:
         """Every backfill that is not over, newest first."""
         found = self._results(queries.BACKFILLS, "partitionBackfillsOrError", {"limit": _PAGE})
         return tuple(
-            Unfinished(b["id"], b["title"] or "", b["timestamp"], _keys(b["assetSelection"]), _root_days(b))
+            Unfinished(
+                *(b["id"], b["title"] or "", b["timestamp"], _keys(b["assetSelection"]), _root_days(b)),
+                newest=_newest(b),
+            )
             for b in found
         )
+
+    def sensor(self, name: str) -> Sensor | None:
+        """The sensor of that name with its newest ticks, in whatever code location it is; None where there is none."""
+        found = self._ask(queries.REPOSITORIES, {})["repositoriesOrError"]
+        if "nodes" not in found:
+            raise self._refused(found)
+        for node in found["nodes"]:
+            if name in (s["name"] for s in node["sensors"]):
+                return self._sensor(node["location"]["name"], node["name"], name)
+        return None
+
+    def _sensor(self, location: str, repository: str, name: str) -> Sensor | None:
+        selector = {"repositoryLocationName": location, "repositoryName": repository, "sensorName": name}
+        found = self._ask(queries.SENSOR, {"selector": selector, "limit": TICKS})["sensorOrError"]
+        if found["__typename"] == "SensorNotFoundError":
+            return None
+        if found["__typename"] != "Sensor":
+            raise self._refused(found)
+        state = found["sensorState"]
+        return Sensor(state["status"] == "RUNNING", tuple(map(_tick, state["ticks"])))
 
     def terminate(self, run_ids: Sequence[str]) -> Mapping[str, str]:
         """Ask these runs to end; run id -> why it could not be asked."""

@@ -37,6 +37,7 @@ query Backfills($limit: Int!) {
     __typename
     ... on PartitionBackfills { results {
       id status title timestamp assetSelection { path }
+      runs(limit: 1) { assetSelection { path } }
       assetBackfillData { rootTargetedPartitions { partitionKeys ranges { start end } } }
     } }
     ... on PythonError { message }
@@ -48,6 +49,27 @@ query Runs($statuses: [RunStatus!]!, $cursor: String, $limit: Int!) {
   runsOrError(filter: {statuses: $statuses}, cursor: $cursor, limit: $limit) {
     __typename
     ... on Runs { results { id status assetSelection { path } tags { key value } startTime } }
+    ... on PythonError { message }
+  }
+}
+"""
+REPOSITORIES = """
+query Repositories {
+  repositoriesOrError {
+    __typename
+    ... on RepositoryConnection { nodes { name location { name } sensors { name } } }
+    ... on PythonError { message }
+  }
+}
+"""
+SENSOR = """
+query Sensor($selector: SensorSelector!, $limit: Int!) {
+  sensorOrError(sensorSelector: $selector) {
+    __typename
+    ... on Sensor {
+      sensorState { status ticks(limit: $limit) { status timestamp error { message causes { message } } } }
+    }
+    ... on SensorNotFoundError { message }
     ... on PythonError { message }
   }
 }

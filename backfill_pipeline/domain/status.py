@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from backfill_pipeline.domain.pace import Pace
 from backfill_pipeline.domain.retries import DayState, Of, Policy
+from backfill_pipeline.domain.retrying import Sensor
 from backfill_pipeline.domain.verdicts import Verdict
 from backfill_pipeline.domain.windows import Window
 
@@ -89,11 +90,22 @@ class OpenExecution:
 
 @dataclass(frozen=True)
 class DagsterRun:
-    """A run that waits or works; of: the datasets' assets that it makes."""
+    """A run that waits or works; of: the datasets' assets that it makes. is_ending: somebody cancelled it."""
 
     run_id: str
     is_queued: bool
     of: tuple[Of, ...]
+    is_ending: bool = False
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A backfill that has no run yet of the days that it was launched for. days: how many; None where it does not say."""
+
+    backfill_id: str
+    at: datetime
+    of: tuple[Of, ...]
+    days: int | None
 
 
 @dataclass(frozen=True)
@@ -121,8 +133,9 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Signals:
-    """ledger, runs: None where they were not told. open: per cluster that answered.
+    """ledger, runs, launched: None where they were not told. open: per cluster that answered.
 
+    asked_sensor: whether Dagster was asked for the retry sensor; sensor: None where it has none.
     held: attempt ids that the ledger knows -> whether their lease is good; None where it was not told.
     """
 
@@ -134,6 +147,9 @@ class Signals:
     open: Mapping[str, tuple[OpenExecution, ...]]
     attempts: Mapping[str, bool] | None
     unasked: tuple[Unasked, ...] = ()
+    launched: tuple[Launched, ...] | None = None
+    asked_sensor: bool = False
+    sensor: Sensor | None = None
 
 
 # What it adds up to.
@@ -152,6 +168,7 @@ class Trouble(StrEnum):
     """Why somebody should look, most urgent first."""
 
     EMPTIED = "emptied"
+    RETRIES = "retries"  # the sensor that tries failed days again does not
     QUARANTINED = "quarantined"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -202,11 +219,12 @@ class ClusterStatus:
 class Attention:
     """A customer, or a whole cluster, that somebody should look at. due_at: when it is tried again by itself.
 
-    customer, dataset: None for a cluster. count: days. command: what mends it, once its cause is mended.
+    customer, dataset: None for a cluster; cluster: None for all. count: days. command: what mends it, once its cause is
+    mended.
     """
 
     trouble: Trouble
-    cluster: str
+    cluster: str | None
     customer: str | None
     dataset: str | None
     days: tuple[str, ...]
@@ -218,7 +236,10 @@ class Attention:
 
 @dataclass(frozen=True)
 class Running:
-    """A window that a run works on. done, total: of `unit`, by the heartbeats of its executions."""
+    """A window that a run works on. done, total: of `unit`, by the heartbeats of its executions.
+
+    is_ending: somebody cancelled the run; None where Dagster was not asked.
+    """
 
     cluster: str
     customer: str
@@ -235,6 +256,7 @@ class Running:
     per_second: float | None
     seconds_left: float | None
     heartbeat_age_seconds: float | None
+    is_ending: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -256,12 +278,15 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Status:
+    """launched: backfills that have no run yet of their days."""
+
     asked_at: datetime
     clusters: tuple[ClusterStatus, ...]
     attention: tuple[Attention, ...]
     running: tuple[Running, ...]
     strangers: tuple[Stranger, ...]
     unasked: tuple[Unasked, ...]
+    launched: tuple[Launched, ...] = ()
 
 
 def standing(execution: OpenExecution, attempts: Mapping[str, bool] | None) -> Standing:

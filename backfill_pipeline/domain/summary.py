@@ -10,6 +10,7 @@ from typing import TypeVar
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.pace import Pace, pace_of, side_by_side
 from backfill_pipeline.domain.retries import DayState, Ended, Of, due_at, given_up, lift_command, redo_command
+from backfill_pipeline.domain.retrying import why_idle
 from backfill_pipeline.domain.status import (
     Attention,
     Chosen,
@@ -17,6 +18,7 @@ from backfill_pipeline.domain.status import (
     DayCounts,
     Gone,
     Held,
+    Launched,
     LedgerView,
     OpenExecution,
     Paused,
@@ -32,6 +34,7 @@ from backfill_pipeline.domain.status import (
 from backfill_pipeline.domain.windows import windows_of
 
 T = TypeVar("T", Proved, Held, Gone)
+BY_HAND = "cancelled by hand"
 NOT_RIGHT = "both sides were counted and differ"
 
 
@@ -62,6 +65,7 @@ def summed(signals: Signals) -> Status:
         running=tuple(_running(signals)),
         strangers=tuple(_strangers(signals)),
         unasked=signals.unasked,
+        launched=tuple(_launched(signals)),
     )
 
 
@@ -105,17 +109,21 @@ def _days(
     newest = {p.day: p for p in proved if p.day in everything}
     running = frozenset(d for h in held for d in h.days) & everything
     emptied = {d: g for g in gone for d in g.days if d in everything and d not in running}
-    failures = {s.day: s for s in failed if s.day in everything and _counts(s, newest.get(s.day))}
+    failures = {s.day: s for s in failed if s.day in everything and _counts(s, newest.get(s.day), s.day in emptied)}
     taken = running | emptied.keys() | failures.keys()
     free = {d: p for d, p in newest.items() if d not in taken}
     good = {d: p for d, p in free.items() if p.verdict.is_good}
     return Days(of, running, emptied, failures, frozenset(free.keys() - good.keys()), good, everything)
 
 
-def _counts(state: DayState, proved: Proved | None) -> bool:
-    """A day that was proved after it failed is right, also before the retry sensor has seen that."""
+def _counts(state: DayState, proved: Proved | None, is_emptied: bool) -> bool:
+    """A day that was proved after it failed is right, also before the retry sensor has seen that.
+
+    So is one whose run was cancelled before it deleted anything: what was proved is still there.
+    """
     if proved and proved.verdict.is_good:
-        return state.is_newer_than(proved.recorded_at)
+        is_untouched = state.last.ended is Ended.CANCELLED and not is_emptied
+        return state.is_newer_than(proved.recorded_at) and not is_untouched
     return state.last.ended is not Ended.DONE
 
 
@@ -204,14 +212,22 @@ def _diagnosis(signals: Signals, chosen: Chosen, days: Sequence[Days]) -> Iterat
     """What holds the cluster up: a pause, a system that is away, the cause that most failed days have."""
     yield from (_paused_because(p) for p in _pauses(signals, chosen))
     yield from (f"{u.system} was not asked" for u in signals.unasked if u.cluster == chosen.cluster)
-    causes = Counter(str(s.last.cause) for d in days for s in d.failures.values())
-    yield from (f"{cause}: {count} days" for cause, count in causes.most_common(2))
+    causes = Counter(_cause(s) for d in days for s in d.failures.values())
+    yield from (f"{cause}: {count} day{'s' * (count > 1)}" for cause, count in causes.most_common(2))
+
+
+def _cause(state: DayState) -> str:
+    """A person's own doing has no cause to look for."""
+    by_person = {Ended.CANCELLED: BY_HAND, Ended.ASKED: str(Ended.ASKED)}
+    return by_person.get(state.last.ended, str(state.last.cause))
 
 
 # Who needs somebody.
 
 
 def _attention(signals: Signals, by_asset: Mapping[Of, Days]) -> Iterator[Attention]:
+    if signals.asked_sensor and (why := why_idle(signals.sensor, signals.now)):
+        yield Attention(Trouble.RETRIES, None, None, None, (), 0, why)
     for chosen in signals.chosen:
         yield from (_of_cluster(p) for p in _pauses(signals, chosen))
     for days in by_asset.values():
@@ -221,7 +237,7 @@ def _attention(signals: Signals, by_asset: Mapping[Of, Days]) -> Iterator[Attent
 
 
 def _most_urgent(attention: Attention) -> tuple[int, str, str, str]:
-    who = (attention.cluster, attention.customer or "", attention.dataset or "")
+    who = (attention.cluster or "", attention.customer or "", attention.dataset or "")
     return (list(Trouble).index(attention.trouble), *who)
 
 
@@ -238,8 +254,8 @@ def _emptied(signals: Signals, days: Days) -> Iterator[Attention]:
     failures = [days.failures[d] for d in sorted(days.emptied) if d in days.failures]
     why = f"deleted since {since:%Y-%m-%d %H:%M} UTC, not proved to be back; {_because(failures, signals)}"
     told = _attention_of(Trouble.EMPTIED, days.of, days.emptied, why, signals, failures)
-    nobody_will = told.command is None and told.due_at is None
-    yield replace(told, command=redo_command(days.of, days.emptied)) if nobody_will else told
+    is_known = len(failures) == len(days.emptied)  # else `backfill retry` finds nothing to do for the others
+    yield told if is_known else replace(told, command=redo_command(days.of, days.emptied))
 
 
 def _failing(signals: Signals, days: Days) -> Iterator[Attention]:
@@ -277,7 +293,7 @@ def _because(states: Sequence[DayState], signals: Signals) -> str:
         return "nobody has told why yet"
     newest = max(states, key=lambda s: s.last.ended_at)
     if newest.last.ended is Ended.CANCELLED:
-        return "cancelled by hand"
+        return BY_HAND
     return given_up(newest, signals.policy) or f"{newest.last.cause}, retry {newest.last.retry + 1}"
 
 
@@ -295,11 +311,25 @@ def _pauses(signals: Signals, chosen: Chosen) -> list[Paused]:
 
 def _running(signals: Signals) -> Iterator[Running]:
     ledger = signals.ledger or LedgerView()
-    mine = {of for c in signals.chosen for of in c.assets}
+    mine = _chosen_assets(signals)
     gone = {g.attempt_id for g in ledger.emptied}
     for held in sorted(ledger.held, key=lambda h: h.since):
         if held.of in mine:
             yield _progress(signals, held, is_emptied=held.attempt_id in gone)
+
+
+def _chosen_assets(signals: Signals) -> set[Of]:
+    return {of for c in signals.chosen for of in c.assets}
+
+
+def _launched(signals: Signals) -> Iterator[Launched]:
+    """Of somebody who was asked for."""
+    mine = _chosen_assets(signals)
+    return (launched for launched in signals.launched or () if mine & set(launched.of))
+
+
+def _is_ending(signals: Signals, run_id: str) -> bool | None:
+    return None if signals.runs is None else any(r.is_ending for r in signals.runs if r.run_id == run_id)
 
 
 def _progress(signals: Signals, held: Held, *, is_emptied: bool) -> Running:
@@ -320,6 +350,7 @@ def _progress(signals: Signals, held: Held, *, is_emptied: bool) -> Running:
         per_second=speed,
         seconds_left=left,
         heartbeat_age_seconds=max(_ages(mine, signals.now), default=None),
+        is_ending=_is_ending(signals, held.run_id),
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import astuple, dataclass
 from datetime import date
 from enum import StrEnum
 
+LEAST_SHARE = 0.5  # of the source's rows; a day whose target has fewer is not there again
+
 
 class Verdict(StrEnum):
     MATCH = "MATCH"
@@ -66,6 +68,16 @@ class DayVerdict:
     reasons: tuple[str, ...]
     source: DaySums | None
     target: DaySums | None
+
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether a table has not even half of the source's rows; unknown is not zero, but not that they are there either."""
+        if self.verdict.is_good:
+            return False
+        if not self.source or not self.target:
+            return True
+        held = {t: s.rows for t, s in self.target.items()}
+        return any(held.get(t, 0) < s.rows * LEAST_SHARE for t, s in self.source.items())
 
 
 def judge(day: date, source: DaySums | None, target: DaySums | None) -> DayVerdict:

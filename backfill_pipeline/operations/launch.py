@@ -10,7 +10,7 @@ from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import ready_key
 from backfill_pipeline.defs.ended_runs import days_of
 from backfill_pipeline.domain.guards import Approval, approving
-from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.domain.retries import Ended, Of
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.operations.select import refuse_no_partitions
 from backfill_pipeline.stores.failed_days import read_failed_days
@@ -60,10 +60,17 @@ def survey(client: DagsterClient, ledger: Ledger, config: Config, wanted: Sequen
 
 
 def _done(ledger: Ledger, window: Window) -> dict[tuple[Of, date], datetime]:
-    """A day that was deleted, or failed, after it was proved right is not done: its verdict is an old one."""
+    """A day that was deleted, or failed, after it was proved right is not done: its verdict is an old one.
+
+    A run that was cancelled before its delete has touched nothing.
+    """
     good = {(p.of, p.day): p.recorded_at for p in proved(ledger, window) if p.verdict.is_good}
     emptied = {(Of(e.cluster, e.customer, e.dataset), day) for e in ledger.emptied() for day in e.window.days}
-    failed = {at for at, s in read_failed_days(ledger).items() if at in good and s.is_newer_than(good[at])}
+    failed = {
+        at
+        for at, s in read_failed_days(ledger).items()
+        if at in good and s.is_newer_than(good[at]) and s.last.ended is not Ended.CANCELLED
+    }
     return {at: when for at, when in good.items() if at not in emptied | failed}
 
 

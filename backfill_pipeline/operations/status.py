@@ -13,7 +13,8 @@ from backfill_pipeline.config import Cluster, Config, PostgresAddress, required
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.retries import Of
-from backfill_pipeline.domain.status import Chosen, DagsterRun, OpenExecution, Signals, Status, Unasked
+from backfill_pipeline.domain.retrying import SENSOR, Sensor
+from backfill_pipeline.domain.status import Chosen, DagsterRun, Launched, OpenExecution, Signals, Status, Unasked
 from backfill_pipeline.domain.summary import summed
 from backfill_pipeline.domain.windows import Window, from_inclusive_days
 from backfill_pipeline.operations.asking import asked
@@ -21,6 +22,7 @@ from backfill_pipeline.stores.progress import attempts_known, ledger_view
 
 SECONDS = 10.0  # for all systems together
 CALL_SECONDS = 8.0
+DAGSTER, BACKFILLS, RETRIES = "Dagster", "Dagster's backfills", "Dagster's sensor"
 NO_ADDRESS = "no address is known: give --dagster, or set BACKFILL_DAGSTER"
 Found = Mapping[str, tuple[OpenExecution, ...]]
 Question = tuple[str, str]
@@ -60,7 +62,10 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
             policy=wanted.config.limits.retry_policy,
             chosen=chosen,
             ledger=told.get("ledger"),
-            runs=told.get("Dagster"),
+            runs=told.get(DAGSTER),
+            launched=told.get(BACKFILLS),
+            asked_sensor=RETRIES in told,
+            sensor=told.get(RETRIES),
             open=shown,
             attempts=None if isinstance(attempts, PipelineError) else attempts,
             unasked=tuple(_unasked(wanted, {("ledger", ""): attempts, **answers})),
@@ -70,9 +75,11 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
 
 def _unasked(wanted: Asked, answers: Mapping[Question, Any]) -> Iterator[Unasked]:
     if not wanted.dagster:
-        yield Unasked("Dagster", None, NO_ADDRESS)
+        yield Unasked(DAGSTER, None, NO_ADDRESS)
+    is_away = isinstance(answers.get((DAGSTER, "")), PipelineError)
     for (system, cluster), answer in answers.items():
-        if isinstance(answer, PipelineError):
+        is_said = is_away and system in (BACKFILLS, RETRIES)
+        if isinstance(answer, PipelineError) and not is_said:
             yield Unasked(system, cluster or None, str(answer))
 
 
@@ -115,7 +122,9 @@ def _no_days(wanted: Asked, today: date) -> Refused:
 def _questions(wanted: Asked, chosen: Sequence[Chosen]) -> dict[Question, Callable[[], Any]]:
     questions: dict[Question, Callable[[], Any]] = {("ledger", ""): partial(_ledger_view, wanted.config, chosen)}
     if wanted.dagster:
-        questions["Dagster", ""] = partial(_unfinished_runs, wanted.dagster)
+        questions[DAGSTER, ""] = partial(_unfinished_runs, wanted.dagster)
+        questions[BACKFILLS, ""] = partial(_without_a_run, wanted.dagster)
+        questions[RETRIES, ""] = partial(_retry_sensor, wanted.dagster)
     types = sorted({w.type for of in wanted.assets if (w := DATASETS[of.dataset].workflow)})
     for each in chosen if types else ():
         questions["Temporal", each.cluster] = partial(open_executions, wanted.config.cluster(each.cluster), types)
@@ -125,7 +134,24 @@ def _questions(wanted: Asked, chosen: Sequence[Chosen]) -> dict[Question, Callab
 def _unfinished_runs(url: str) -> tuple[DagsterRun, ...]:
     """Runs that wait or work, and of which datasets' assets they are."""
     runs = DagsterClient(url, seconds=CALL_SECONDS).unfinished_runs()
-    return tuple(DagsterRun(r.run_id, r.waits, tuple(_assets(r.keys))) for r in runs)
+    return tuple(DagsterRun(r.run_id, r.waits, tuple(_assets(r.keys)), r.status == "CANCELING") for r in runs)
+
+
+def _without_a_run(url: str) -> tuple[Launched, ...]:
+    """Backfills that have launched nothing yet but their gate: Dagster looks at each every half a minute."""
+    backfills = DagsterClient(url, seconds=CALL_SECONDS).unfinished_backfills()
+    return tuple(
+        Launched(
+            *(b.backfill_id, datetime.fromtimestamp(b.launched, UTC), tuple(_assets(sorted(b.keys)))),
+            days=None if b.days is None else len(b.days),
+        )
+        for b in backfills
+        if not any(_assets(b.newest))
+    )
+
+
+def _retry_sensor(url: str) -> Sensor | None:
+    return DagsterClient(url, seconds=CALL_SECONDS).sensor(SENSOR)
 
 
 def _assets(keys: Iterable[tuple[str, ...]]) -> Iterator[Of]:

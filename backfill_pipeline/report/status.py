@@ -1,13 +1,14 @@
 """`backfill status` for people, 80 columns wide, and as one JSON document for programs. Pure functions."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backfill_pipeline.domain.status import Attention, ClusterStatus, Running, Status, Stranger, Trouble
+from backfill_pipeline.domain.status import Attention, ClusterStatus, Launched, Running, Status, Stranger, Trouble
 from backfill_pipeline.report.amounts import NOTHING, UNKNOWN, lasting, short
 from backfill_pipeline.report.lists import cut_note, list_table
 
@@ -17,25 +18,27 @@ NARROWER = ", --customer narrows"
 DOCUMENT: TypeAdapter[Status] = TypeAdapter(Status)
 LEGEND = (
     "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied\n"
-    "rows/s: of one run, by the newest windows; beat: age of the oldest heartbeat"
+    "wait: runs in Dagster's queue; rows/s: of one run, by the newest windows;\n"
+    "beat: age of the oldest heartbeat"
 )
 _LOOKS = {
     Trouble.EMPTIED: "bold red",
+    Trouble.RETRIES: "bold red",
     Trouble.QUARANTINED: "red",
     Trouble.FAILED: "yellow",
     Trouble.CANCELLED: "yellow",
     Trouble.PAUSED: "magenta",
     Trouble.STOPPED: "bold magenta",
 }
-_DAYS = (
-    ("done", "done", 6),
-    ("run", "running", 4),
-    ("fail", "failed", 4),
-    ("canc", "cancelled", 4),
-    ("quar", "quarantined", 4),
-    ("empt", "emptied", 4),
-    ("left", "left", 6),
-)
+_DAYS = {
+    "done": "done",
+    "run": "running",
+    "fail": "failed",
+    "canc": "cancelled",
+    "quar": "quarantined",
+    "empt": "emptied",
+    "left": "left",
+}
 
 
 def document(status: Status) -> str:
@@ -49,35 +52,52 @@ def status_tables(status: Status) -> Group:
 
 def _parts(status: Status) -> Iterator[RenderableType]:
     yield clusters_table(status)
+    yield from (Text(f"{c.cluster}: {c.diagnosis}") for c in status.clusters if c.diagnosis)
+    yield Text(LEGEND, "dim")
+    yield from (Text(_launch(each, status.asked_at)) for each in status.launched)
     if status.attention:
         yield attention_table(status.attention)
+        yield from _cut(status.attention)
     if status.running:
         yield running_table(status)
+        yield from _cut(status.running)
     if status.strangers:
         yield strangers_table(status.strangers)
+        yield from _cut(status.strangers)
     for unasked in status.unasked:
         what = f"{unasked.system} of {unasked.cluster}" if unasked.cluster else unasked.system
         yield Text(f"? {what} was not asked: {unasked.why}", "bold")
+
+
+def _cut(rows: Sequence[object]) -> Iterator[Text]:
+    """Below the table: a caption is wrapped at the table's width, which may be a few letters."""
+    if note := cut_note(len(rows), MAX_ROWS, NARROWER):
+        yield Text(note, "dim")
 
 
 # The clusters.
 
 
 def clusters_table(status: Status) -> Table:
-    table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC", caption=LEGEND)
-    table.add_column("cluster", no_wrap=True, max_width=13, overflow="ellipsis")
-    for heading, _, width in _DAYS:
-        table.add_column(heading, justify="right", no_wrap=True, min_width=width)
-    for heading, width in (("rows", 5), ("rows/s", 6), ("time\nleft", 7), ("beat", 5)):
-        table.add_column(heading, justify="right", min_width=width)
+    table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC")
+    table.add_column(
+        "cluster", overflow="fold", min_width=5, max_width=20
+    )  # only the name gives way, and loses nothing
+    for heading in (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for cluster in status.clusters:
-        table.add_row(Text(cluster.cluster), *_days(cluster), *_speed(cluster))
+        table.add_row(Text(cluster.cluster), *_days(cluster), _count(cluster.queued_runs), *_speed(cluster))
     return table
 
 
 def _days(cluster: ClusterStatus) -> list[Text]:
-    counts = [(getattr(cluster.days, name) if cluster.days else None) for _, name, _ in _DAYS]
-    return [Text(UNKNOWN if n is None else f"{n:,}" if n else NOTHING) for n in counts]
+    return [_count(getattr(cluster.days, name) if cluster.days else None) for name in _DAYS.values()]
+
+
+def _count(number: int | None) -> Text:
+    if not number:
+        return Text(UNKNOWN if number is None else NOTHING)
+    return Text(f"{number:,}" if number >= 10_000 else str(number))  # a comma more would be a column's width
 
 
 def _speed(cluster: ClusterStatus) -> list[Text]:
@@ -93,11 +113,18 @@ def _speed(cluster: ClusterStatus) -> list[Text]:
     ]
 
 
+def _launch(each: Launched, now: datetime) -> str:
+    days = "days" if each.days is None else f"{each.days} day{'s' * (each.days > 1)}"
+    what = f"{days} of {len(each.of)} asset{'s' * (len(each.of) > 1)}"
+    since = lasting(max((now - each.at).total_seconds(), 0.0))
+    return f"launched, no run yet: backfill {each.backfill_id} ({what}), {since} ago"
+
+
 # Who needs somebody.
 
 
 def attention_table(attention: Sequence[Attention]) -> Table:
-    table = list_table("Needs attention", caption=cut_note(len(attention), MAX_ROWS, NARROWER))
+    table = list_table("Needs attention")
     table.add_column("", no_wrap=True)
     table.add_column("who and which days", overflow="fold", max_width=30)
     table.add_column("why, and what next", overflow="fold")
@@ -108,7 +135,7 @@ def attention_table(attention: Sequence[Attention]) -> Table:
 
 def _who(each: Attention) -> str:
     if each.customer is None:
-        return each.cluster
+        return each.cluster or "every cluster"
     days = ", ".join(each.days[:3]) + (f" and {len(each.days) - 3} more" if len(each.days) > 3 else "")
     return f"{each.cluster}/{each.customer} {each.dataset}\n{days} ({each.count})"
 
@@ -122,7 +149,7 @@ def _why(each: Attention) -> str:
 
 
 def running_table(status: Status) -> Table:
-    table = list_table("Running", caption=cut_note(len(status.running), MAX_ROWS, NARROWER))
+    table = list_table("Running")
     table.add_column("who and which days", overflow="fold", max_width=34)
     table.add_column("done of total", overflow="fold", max_width=20)
     for heading in ("per s", "time left", "beat", "since"):
@@ -134,7 +161,8 @@ def running_table(status: Status) -> Table:
 
 
 def _window(each: Running) -> str:
-    return f"{each.cluster}/{each.customer} {each.dataset}\n{', '.join(each.days)}"
+    ending = ", ending" if each.is_ending else ""
+    return f"{each.cluster}/{each.customer} {each.dataset}\n{', '.join(each.days)}{ending}"
 
 
 def _progress(each: Running) -> str:
@@ -158,7 +186,7 @@ def _pace(each: Running) -> list[Text]:
 
 
 def strangers_table(strangers: Sequence[Stranger]) -> Table:
-    table = list_table("Open executions that no run follows", caption=cut_note(len(strangers), MAX_ROWS, NARROWER))
+    table = list_table("Open executions that no run follows")
     table.add_column("execution", overflow="fold")
     table.add_column("is", no_wrap=True)
     table.add_column("beat", justify="right")

@@ -16,6 +16,8 @@ def record(
 ) -> Recorded:
     """A verdict for every day, from counts that are read now; the attempt is closed and its days are free again.
 
+    A day whose rows the verdict does not find stays emptied: it was deleted, and nothing brought it back.
+
     Raises:
         PipelineError: a side can't be read: the window stays emptied.
     """
@@ -28,7 +30,7 @@ def record(
         proof = {**_proof(inspection, deletion, followed, verification), "doubled": [str(d) for d in doubled]}
         systems.ledger.check_held(attempt)
         audit_hash = systems.ledger.audit(attempt, outcome, inspection.launched_by, proof)
-        systems.ledger.close(attempt)
+        systems.ledger.close(attempt, left_empty=verification.lost)
         systems.ledger.release(attempt.attempt_id, attempt.fence)
     return Recorded(verification, doubled, audit_hash, time.monotonic() - started)
 

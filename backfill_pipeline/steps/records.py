@@ -109,6 +109,11 @@ class Verification:
     def bad(self) -> tuple[DayVerdict, ...]:
         return tuple(d for d in self.days if not d.verdict.is_good)
 
+    @property
+    def lost(self) -> tuple[date, ...]:
+        """Days whose rows are not there, or were not counted."""
+        return tuple(d.day for d in self.days if d.lacks_rows)
+
 
 @dataclass(frozen=True)
 class Recorded:

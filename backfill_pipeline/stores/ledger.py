@@ -33,7 +33,7 @@ _HAS_SCHEMA: set[str] = set()  # addresses whose schema this process has ensured
 
 @dataclass(frozen=True)
 class Emptied:
-    """Days whose delete was submitted by an attempt that no verdict has closed."""
+    """Days whose delete was submitted by an attempt, and whose rows no verdict has found again."""
 
     cluster: str
     customer: str
@@ -183,14 +183,19 @@ class Ledger:
         """Its Job and workflows have ended; after_seconds: what they may have left at work is over by then."""
         self._stamp("ended_at", attempt.attempt_id, after_seconds)
 
-    def close(self, attempt: Attempt) -> None:
-        self._stamp("closed_at", attempt.attempt_id)
-
-    def _stamp(self, column: str, attempt_id: str, after_seconds: float = 0) -> None:
-        assert column in ("delete_submitted_at", "ended_at", "closed_at")
+    def close(self, attempt: Attempt, *, left_empty: Sequence[date] = ()) -> None:
+        """left_empty: days whose rows the verdict did not find; they stay emptied until the next verdict."""
         with self.transaction() as connection:
             connection.execute(
-                f"UPDATE ledger.markers SET {column} = least({column}, now() + %s) WHERE attempt_id = %s".encode(),  # noqa: S608 - one of three names
+                "UPDATE ledger.markers SET closed_at = least(closed_at, now()), left_empty = %s WHERE attempt_id = %s",
+                [list(left_empty), attempt.attempt_id],
+            )
+
+    def _stamp(self, column: str, attempt_id: str, after_seconds: float = 0) -> None:
+        assert column in ("delete_submitted_at", "ended_at")
+        with self.transaction() as connection:
+            connection.execute(
+                f"UPDATE ledger.markers SET {column} = least({column}, now() + %s) WHERE attempt_id = %s".encode(),  # noqa: S608 - one of two names
                 [timedelta(seconds=after_seconds), attempt_id],
             )
 
@@ -283,7 +288,7 @@ ORDER BY marker
 _EMPTIED = """
 SELECT m.cluster, m.customer, m.dataset, m.attempt_id, m.delete_submitted_at, array_agg(day::date ORDER BY day)
 FROM ledger.markers AS m, generate_series(m.start_day, m.end_day - 1, interval '1 day') AS day
-WHERE m.delete_submitted_at IS NOT NULL AND m.closed_at IS NULL
+WHERE m.delete_submitted_at IS NOT NULL AND (m.closed_at IS NULL OR day::date = ANY (m.left_empty))
   AND NOT EXISTS (
       SELECT FROM ledger.markers AS n
       WHERE (n.cluster, n.customer, n.dataset) = (m.cluster, m.customer, m.dataset) AND n.marker > m.marker

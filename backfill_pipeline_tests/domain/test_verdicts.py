@@ -33,6 +33,25 @@ def test_equal_rows_and_fingerprints_match() -> None:
     assert judge(DAY, same, dict(same)).reasons == ()
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "lacks_rows"),
+    [
+        ({"a": TableSum(51)}, {"a": NOTHING}, True),
+        ({"a": TableSum(51), "b": TableSum(9)}, {"a": TableSum(51), "b": NOTHING}, True),
+        ({"a": TableSum(51)}, {"a": TableSum(50)}, False),
+        ({"a": TableSum(51)}, {"a": TableSum(51)}, False),
+        ({"a": TableSum(51)}, {"a": TableSum(102)}, False),
+        ({"a": NOTHING}, {"a": NOTHING}, False),
+        ({"a": TableSum(51)}, None, True),
+        (None, {"a": NOTHING}, True),
+    ],
+)
+def test_a_deleted_day_counts_as_back_though_its_rows_are_not(
+    source: DaySums | None, target: DaySums | None, lacks_rows: bool
+) -> None:
+    assert judge(DAY, source, target).lacks_rows is lacks_rows
+
+
 NEXT = date(2026, 1, 16)
 
 

@@ -56,8 +56,10 @@ class Past:
         self.ledger.release(attempt.attempt_id, attempt.fence)
         return attempt
 
-    def recorded(self, days: Window, bad: Iterable[date] = (), *, follow: float = 2.0) -> Attempt:
-        """Delete, launch and a verdict per day."""
+    def recorded(
+        self, days: Window, bad: Iterable[date] = (), *, follow: float = 2.0, lost: Iterable[date] = ()
+    ) -> Attempt:
+        """Delete, launch and a verdict per day. lost: bad days whose rows are not there."""
         attempt, wrong = self.running(days), set(bad)
         self.ledger.mark_delete_submitted(attempt)
         proof = {
@@ -66,7 +68,7 @@ class Past:
             "seconds": {"inspect": 0.5, "waited": 100.0, "delete": 0.5, "follow": follow},
         }
         self.ledger.audit(attempt, "partly" if wrong else "done", "test", proof)
-        self.ledger.close(attempt)
+        self.ledger.close(attempt, left_empty=tuple(lost))
         self.ledger.release(attempt.attempt_id, attempt.fence)
         return attempt
 

@@ -78,7 +78,7 @@ def test_a_launch_takes_days_for_done_that_failed_since(engines: Live, ledger: L
     past.failed(window(9, 9), at=soon, ended=Ended.CANCELLED)
     past.failed(window(20, 20), at=soon - timedelta(days=1))
     past.failed(window(21, 21), at=soon, ended=Ended.DONE)
-    assert to_launch(engines, past) == [*window(1, 2).days, *window(9, 9).days]
+    assert to_launch(engines, past) == list(window(1, 2).days), "a cancel that deleted nothing has undone nothing"
 
 
 def test_days_that_nobody_will_do_again_are_shown_without_a_way_to_do_them(engines: Live, ledger: Ledger) -> None:

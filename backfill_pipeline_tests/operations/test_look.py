@@ -71,6 +71,14 @@ def test_without_a_stack_and_a_configuration_nothing_is_guessed(words: tuple[str
     assert "No stack runs there" in done.stderr
 
 
+def test_a_narrow_terminal_loses_columns_without_a_word(engines: Live) -> None:
+    done = run("status", "--folder", str(engines.state.folder), *JANUARY, COLUMNS="40")
+    [header] = [line.split() for line in done.stdout.splitlines() if line.startswith("cluster")]
+    assert header[0] == "cluster"
+    assert header[-1] == "beat"
+    assert len(header) == 13
+
+
 def test_what_could_not_be_asked_does_not_show_in_the_exit_code(engines: Live) -> None:
     done = run("status", "--folder", str(engines.state.folder), "--json", *JANUARY)
     assert done.returncode == 1, done.stderr

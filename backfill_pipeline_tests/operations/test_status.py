@@ -102,11 +102,54 @@ def test_an_older_verdict_hides_that_the_day_is_wrong_now(engines: Live, past: P
     assert counts(look(of(engines, past))) == DayCounts(done=1, failed=1, left=29)
 
 
+def test_days_that_a_verdict_found_empty_are_called_wrong_as_if_their_rows_were_there(
+    engines: Live, past: Past
+) -> None:
+    lost = window(1, 2).days
+    past.recorded(window(1, 3), bad=window(1, 3).days, lost=lost)
+    past.failed(window(1, 3), remedy=Remedy.BY_HAND, cause=Cause.CANCELLED, at=datetime.now(UTC))
+    found = look(of(engines, past))
+    assert counts(found) == DayCounts(emptied=2, quarantined=1, left=28)
+    assert [(a.trouble, a.days) for a in found.attention] == [
+        (Trouble.EMPTIED, ("2026-01-01..2026-01-02",)),
+        (Trouble.QUARANTINED, ("2026-01-03",)),
+    ]
+
+
 def test_a_day_that_was_done_again_is_called_failed_for_ever(engines: Live, past: Past) -> None:
     past.failed(window(1, 1))
     past.failed(window(2, 2), at=datetime.now(UTC) + timedelta(hours=1))
     past.recorded(window(1, 2))
     assert counts(look(of(engines, past))) == DayCounts(done=1, failed=1, left=29)
+
+
+def test_a_run_that_was_cancelled_before_it_touched_anything_takes_days_out_of_what_is_done(
+    engines: Live, past: Past
+) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    past.recorded(window(1, 10))
+    past.failed(window(1, 2), ended=Ended.CANCELLED, at=soon)
+    found = look(of(engines, past))
+    assert (counts(found), found.clusters[0].rows) == (DayCounts(done=10, left=21), 10 * 30)
+    assert (found.attention, found.clusters[0].diagnosis) == ((), "")
+    past.emptied(window(2, 2))
+    found = look(of(engines, past))
+    assert counts(found) == DayCounts(done=9, emptied=1, left=21)
+    assert [(a.trouble, "cancelled by hand" in a.why) for a in found.attention] == [(Trouble.EMPTIED, True)]
+
+
+def test_what_a_person_did_is_counted_as_a_failure_without_a_cause(engines: Live, past: Past) -> None:
+    past.failed(window(1, 2), ended=Ended.CANCELLED, cause=Cause.UNKNOWN)
+    past.failed(window(4, 4), ended=Ended.ASKED, cause="asked for by somebody")
+    assert look(of(engines, past)).clusters[0].diagnosis == "cancelled by hand: 2 days; asked for again: 1 day"
+
+
+def test_the_command_for_emptied_days_leaves_those_out_of_which_nobody_has_told_why(engines: Live, past: Past) -> None:
+    past.emptied(window(1, 5))
+    past.failed(window(1, 2), remedy=Remedy.BY_HAND, cause=Cause.SCHEMA_DRIFT)
+    [emptied] = look(of(engines, past)).attention
+    assert (emptied.command or "").startswith("backfill reset ")
+    assert (emptied.command or "").endswith(" 2026-01-01..2026-01-05"), "`backfill retry` knows two of them alone"
 
 
 def test_a_lease_whose_run_died_makes_its_days_look_at_work(engines: Live, ledger: Ledger) -> None:

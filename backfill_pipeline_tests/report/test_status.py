@@ -43,16 +43,20 @@ def shown(*clusters: ClusterStatus, **more: tuple[object, ...]) -> list[str]:
 def test_a_column_falls_off_the_edge_of_the_terminal() -> None:
     [row] = [line for line in shown(cluster()) if line.startswith("north")]
     assert row.split() == [
-        "north", "24,180", "160", "9,999", "1", "12", "3", "99,999", "650M", "12.3k", "2d", "12h", "1m", "35s",
+        "north", "24,180", "160", "9999", "1", "12", "3", "99,999", "4", "650M", "12.3k", "2d", "12h", "1m", "35s",
     ]  # fmt: skip
 
 
 def test_a_cluster_that_told_nothing_looks_like_an_idle_one() -> None:
-    nothing = dict.fromkeys(("rows", "rows_per_second", "seconds_left", "open_executions", "heartbeat_age_seconds"))
-    idle = cluster("idle", DayCounts(), rows=0, rows_per_second=None, seconds_left=0.0, heartbeat_age_seconds=None)
+    nothing = dict.fromkeys(
+        ("queued_runs", "rows", "rows_per_second", "seconds_left", "open_executions", "heartbeat_age_seconds")
+    )
+    idle = cluster(
+        "idle", DayCounts(), rows=0, rows_per_second=None, seconds_left=0.0, heartbeat_age_seconds=None, queued_runs=0
+    )
     rows = {line.split()[0]: line.split()[1:] for line in shown(cluster("mute", None, **nothing), idle) if line}
-    assert rows["mute"] == ["?"] * 11
-    assert rows["idle"] == ["-"] * 7 + ["0", "-", "0s", "-"]
+    assert rows["mute"] == ["?"] * 12
+    assert rows["idle"] == ["-"] * 8 + ["0", "-", "0s", "-"]
 
 
 @given(name=NAMES, customer=NAMES, why=st.text("ab [/red] ?", max_size=300))
@@ -76,9 +80,28 @@ def test_a_long_name_or_reason_runs_out_of_the_table(name: str, customer: str, w
     assert any("not known to Dagster" in line for line in lines)
 
 
+def test_a_name_longer_than_its_column_or_the_largest_numbers_push_a_column_out() -> None:
+    long = "conversations-production-of-europe"
+    lines = shown(cluster(long, queued_runs=9999, seconds_left=46_740.0, heartbeat_age_seconds=3_500.0))
+    [at] = [n for n, line in enumerate(lines) if "24,180" in line]
+    assert lines[at].endswith("9999 650M 12.3k 12h 59m 58m 20s")
+    end = next(n for n in range(at, len(lines)) if lines[n].startswith("days:"))
+    assert lines[at].split()[0] + "".join(lines[at + 1 : end]) == long
+
+
+def test_what_holds_a_cluster_up_is_for_programs_alone() -> None:
+    lines = shown(cluster(diagnosis="deadlock: 3 days"), cluster("south"))
+    assert "north: deadlock: 3 days" in lines
+    assert not any(line.startswith("south:") for line in lines)
+
+
+def test_the_legend_is_squeezed_into_the_width_of_the_table() -> None:
+    assert "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied" in shown(cluster("n", None))
+
+
 def test_a_list_that_was_cut_looks_whole() -> None:
     many = tuple(Attention(Trouble.FAILED, "north", f"c{n}", "labels", ("2026-01-01",), 1, "x") for n in range(260))
-    assert any("and 220 more" in line for line in shown(cluster(), attention=many))
+    assert "and 220 more; --json has all, --customer narrows" in shown(cluster(), attention=many)
 
 
 @pytest.mark.parametrize(

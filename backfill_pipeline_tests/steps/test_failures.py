@@ -46,13 +46,16 @@ def test_k1_a_job_that_fails_is_told_with_its_log_and_its_days_are_red_until_a_r
     small: Small, tmp_path: Path
 ) -> None:
     small.damaged()
+    claim = small.claim()
     with small.live.systems(CLUSTER) as systems:
-        followed, recorded = run(jobs_that(systems, tmp_path, "echo no such customer; exit 3"), small.claim())
+        followed, recorded = run(jobs_that(systems, tmp_path, "echo no such customer; exit 3"), claim)
         assert "failed: exit code 3" in followed.problems[0]
         assert "no such customer" in followed.problems[0]
         assert "no execution was started for profile default" in followed.problems[1]
         assert [d.verdict for d in recorded.verification.days] == ["DIFFERENT"] * 3
         assert "target 0" in recorded.verification.days[0].reasons[0]
+        emptied = {e.attempt_id: e.window for e in systems.ledger.emptied()}
+        assert emptied[claim.attempt_id] == claim.window, "deleted, and nothing brought the rows back"
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
@@ -75,6 +75,18 @@ def test_d15_an_emptied_window_is_listed_until_a_closed_attempt_covers_each_of_i
     left = [(window(1, 4), failed.attempt_id), (window(6, 10), failed.attempt_id)]
     assert windows_emptied(ledger, customer) == left
     ledger.close(emptied(ledger, claim(customer, 1, 10)))
+    assert windows_emptied(ledger, customer) == []
+
+
+def test_d15_a_day_whose_rows_the_verdict_did_not_find_is_emptied_until_the_next_one_finds_them(ledger: Ledger) -> None:
+    customer, lost = new_customer(), date(2026, 1, 2)
+    first = emptied(ledger, claim(customer))
+    ledger.close(first, left_empty=[lost])
+    assert windows_emptied(ledger, customer) == [(window(2, 3), first.attempt_id)]
+    again = emptied(ledger, claim(customer, 2, 3))
+    ledger.close(again, left_empty=[lost])
+    assert windows_emptied(ledger, customer) == [(window(2, 3), again.attempt_id)], "told once, of the newest"
+    ledger.close(emptied(ledger, claim(customer, 2, 3)))
     assert windows_emptied(ledger, customer) == []
 
 

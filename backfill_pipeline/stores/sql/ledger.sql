@@ -28,11 +28,12 @@ CREATE TABLE IF NOT EXISTS ledger.markers (
     marker              timestamptz NOT NULL,
     fence               bigint      NOT NULL,
     drawn_at            timestamptz NOT NULL DEFAULT now(),
-    delete_submitted_at timestamptz, -- from here to closed_at the window is emptied
+    delete_submitted_at timestamptz, -- from here to closed_at the window is emptied, days of left_empty after it too
     ended_at            timestamptz, -- its Job, its workflows and what they may have left at work are known to be over by then
     closed_at           timestamptz  -- a verdict was recorded
 );
 ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS job_days int; -- of one Job; NULL: the window is one
+ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS left_empty date[]; -- days whose rows the verdict did not find
 CREATE INDEX IF NOT EXISTS markers_by_customer ON ledger.markers (cluster, customer, marker DESC);
 
 CREATE TABLE IF NOT EXISTS ledger.step_records (
