@@ -38,6 +38,14 @@ def commands(group: Any = None, *path: str) -> Iterator[tuple[tuple[str, ...], A
 COMMANDS = dict(commands())
 EXAMPLE = ("--config", "config.example.yaml")
 NOWHERE = "http://127.0.0.1:1"
+NO_ADDRESSES = (
+    "here",
+    "http://[::1",
+    "http://127.0.0.1:abc",
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1:0",
+    "http://local host:1",
+)
 MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REVERSED = [("2026-01-02", "2026-01-01"), ("2026-13-01", "2026-01-01"), ("", "")]
 
@@ -98,7 +106,8 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("launch", *MONTH, "--customer", "nobody*", *EXAMPLE),
         ("launch", *MONTH, "--dataset", "nothing", *EXAMPLE),
         ("launch", *MONTH, *EXAMPLE),  # no Dagster is known
-        ("launch", *MONTH, "--dagster", "here", *EXAMPLE),
+        *(("launch", *MONTH, "--dagster", address, *EXAMPLE) for address in NO_ADDRESSES),
+        *(("status", "--dagster", address, *EXAMPLE) for address in NO_ADDRESSES),
         ("launch", *MONTH),  # no configuration is known
         ("launch", "--start-time", "2026-01-01", "--end-time", "2100-01-01", "--dagster", NOWHERE, *EXAMPLE),
         ("launch", "--start-time", "1999-01-01", "--end-time", "2026-01-01", "--dagster", NOWHERE, *EXAMPLE),
@@ -159,3 +168,27 @@ def test_bad_input_is_told_apart_from_a_system_that_is_away(
         cli.main()
     assert ended.value.code == (2 if kind in (Kind.STOP, Kind.REFUSED) else 1)
     assert capsys.readouterr().err == "It went wrong [57P01]. Where: north. Why: a reason. Next: mend it.\n"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:hunter2@127.0.0.1:1", "user:hunter2@dagster:3000", "http://:hunter2@[::1"]
+)
+@pytest.mark.parametrize("how", ["option", "environment"])
+@pytest.mark.parametrize("command", ["launch", "status"])
+def test_a_password_in_dagsters_address_is_printed(
+    address: str, how: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [command, *MONTH, *EXAMPLE]
+    if how == "option":
+        arguments += ["--dagster", address]
+    else:
+        monkeypatch.setenv("BACKFILL_DAGSTER", address)
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = "".join(capsys.readouterr())
+    assert ended.value.code == 2, said
+    assert "Dagster's address takes no login" in said
+    assert "hunter2" not in said
