@@ -1,6 +1,5 @@
 """`backfill launch`."""
 
-import getpass
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -69,6 +68,7 @@ def launch(
     Days that somebody is at work on are left out and named; so are days that are done, unless --again.
     """
     from backfill_pipeline.cli.site import dagster_client, site_of
+    from backfill_pipeline.clients.account import account
     from backfill_pipeline.operations import launch as operation
     from backfill_pipeline.operations.select import select
     from backfill_pipeline.steps.systems import open_ledger
@@ -76,7 +76,7 @@ def launch(
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
-    how = operation.How(getpass.getuser(), why, job_days, approved_of(approve), skip_logs)
+    how = operation.How(account(), why, job_days, approved_of(approve), skip_logs)
     if dry_run:
         raise typer.Exit(shown_plan(site.config, wanted, window, how))
     client = dagster_client(site)

@@ -4,7 +4,6 @@ All but `launch` are made once per cluster and dataset; `launch` carries the cus
 different pools are refused (dagster-facts, 13).
 """
 
-import getpass
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import dagster as dg
 
+from backfill_pipeline.clients.account import account
 from backfill_pipeline.config import Cluster, Customer
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.graph import READY
@@ -169,7 +169,7 @@ def tell_cause(context: dg.OpExecutionContext, why: Diagnosis) -> None:
 def launched_by(run_tags: Mapping[str, str]) -> str:
     """Who launched the run. Open-source Dagster knows no users: only a tag, or the process's own account, can say it."""
     automatic = run_tags.get("dagster/sensor_name") or run_tags.get("dagster/schedule_name")
-    return run_tags.get(tags.LAUNCHED_BY) or automatic or f"unknown, through the UI or API of {getpass.getuser()}"
+    return run_tags.get(tags.LAUNCHED_BY) or automatic or f"unknown, through the UI or API of {account()}"
 
 
 def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str, AssetId]) -> Claim:

@@ -1,10 +1,10 @@
 """Giving days back to the retries: the sensor launches them at its next tick, a window per customer at a time."""
 
-import getpass
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
+from backfill_pipeline.clients.account import account
 from backfill_pipeline.config import Config
 from backfill_pipeline.domain.retries import DayState, Ended, Of, asked_again, fold
 from backfill_pipeline.domain.windows import Window, windows_of
@@ -39,7 +39,7 @@ def ask_again(ledger: Ledger, config: Config, days: Days, *, job_days: int | Non
     """
     known, now = read_failed_days(ledger), datetime.now(UTC)
     asked = [
-        asked_again(of, part.days, f"asked-{uuid4()}", now, job_days=job_days or size, by=getpass.getuser())
+        asked_again(of, part.days, f"asked-{uuid4()}", now, job_days=job_days or size, by=account())
         for of, those in days.items()
         for part, size in _parts(known, config, of, those)
     ]

@@ -1,7 +1,6 @@
 """Pausing a cluster and resuming it: its pool in Dagster, and the reason in the ledger."""
 
-import getpass
-
+from backfill_pipeline.clients.account import account
 from backfill_pipeline.clients.dagster import DagsterClient
 from backfill_pipeline.config import Cluster
 from backfill_pipeline.domain.naming import cluster_pool
@@ -11,7 +10,7 @@ from backfill_pipeline.stores.pauses import Pause, end_pause, read_pauses, write
 
 def pause(client: DagsterClient, ledger: Ledger, cluster: Cluster, why: str) -> None:
     """Nothing more starts there, whoever launches it; what runs goes on."""
-    write_pause(ledger, cluster.name, why=why, by_whom=getpass.getuser())
+    write_pause(ledger, cluster.name, why=why, by_whom=account())
     client.set_pool_limit(cluster_pool(cluster.name), 0)
 
 
