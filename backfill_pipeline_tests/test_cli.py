@@ -12,6 +12,7 @@ import typer
 from backfill_pipeline import cli
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.guards import Approval
+from backfill_pipeline.stack.state import StackState
 
 SLOW = {"dagster", "pandas", "numpy", "clickhouse_connect", "temporalio", "pyarrow", "psycopg", "chdb", "sqlalchemy"}
 HELP_AND_MODULES = """
@@ -192,3 +193,46 @@ def test_a_password_in_dagsters_address_is_printed(
     assert ended.value.code == 2, said
     assert "Dagster's address takes no login" in said
     assert "hunter2" not in said
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command says that ends with 2."""
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    return said
+
+
+BACKWARDS = ("--start-time", "2026-01-10", "--end-time", "2026-01-01")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("launch", *BACKWARDS), ("plan", *BACKWARDS), ("status", *BACKWARDS), ("retry", "acme", "2026-01-10..2026-01-01")],
+    ids=lambda a: a[0],
+)
+def test_a_reversed_range_is_told_as_it_was_given(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(monkeypatch, capsys, *arguments, *EXAMPLE)
+    assert "The range is reversed. Where: 2026-01-10 to 2026-01-01. Why: the last day is before the first." in said
+
+
+def test_a_folder_without_a_stack_is_told_as_one_whose_stack_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BACKFILL_CONFIG", raising=False)
+    never = refused(monkeypatch, capsys, "status", "--folder", str(tmp_path / "nowhere"))
+    assert "There is no stack in that folder" in never
+    state = StackState(id="-", folder=tmp_path, config_path=tmp_path / "c.yaml", dagster_home=tmp_path)
+    state.write()
+    stopped = refused(monkeypatch, capsys, "status", "--folder", str(tmp_path))
+    assert "No stack runs there" in stopped
+    assert "its stack.json says so" in stopped
+    for said in (never, stopped):
+        assert "backfill demo --keep" in said
+        assert "--config, or BACKFILL_CONFIG" in said
