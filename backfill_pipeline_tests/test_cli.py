@@ -127,6 +127,7 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("cancel", "--cluster", "nowhere", *EXAMPLE),
         ("pause", "nowhere", "--why", "a reason", *EXAMPLE),
         ("pause", "north", *EXAMPLE),
+        ("pause", "north", "--why", "", "--dagster", NOWHERE, *EXAMPLE),
         ("resume", "nowhere", *EXAMPLE),
     ],
 )
