@@ -113,6 +113,9 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("launch", "--start-time", "2026-01-01", "--end-time", "2100-01-01", "--dagster", NOWHERE, *EXAMPLE),
         ("launch", "--start-time", "1999-01-01", "--end-time", "2026-01-01", "--dagster", NOWHERE, *EXAMPLE),
         ("launch", "--start-time", "2026-01-01", "--end-time", "9999-12-31", *EXAMPLE),
+        *(("plan", "--start-time", "2026-01-01", "--end-time", day, *EXAMPLE) for day in ("2100-01-01", "9999-12-31")),
+        ("plan", "--start-time", "1999-01-01", "--end-time", "2026-01-01", *EXAMPLE),
+        ("launch", *MONTH, "--dry-run", *EXAMPLE),  # no Dagster is known
         ("retry", "acme", "2100-01-01", *EXAMPLE),
         ("reset", "acme", "1999-12-31", *EXAMPLE),
         ("reset", "acme", "2100-01-01", *EXAMPLE),
@@ -237,3 +240,15 @@ def test_a_folder_without_a_stack_is_told_as_one_whose_stack_was_stopped(
     for said in (never, stopped):
         assert "backfill demo --keep" in said
         assert "--config, or BACKFILL_CONFIG" in said
+
+
+def test_a_dry_run_without_dagster_shows_another_plan_than_the_launch_would_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", "launch", *MONTH, "--dry-run", "--dagster", NOWHERE, *EXAMPLE])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "Dagster's webserver does not answer" in capsys.readouterr().err

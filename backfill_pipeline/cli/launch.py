@@ -56,7 +56,7 @@ def launch(
         bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if one did not end well.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be done, as `backfill plan`.")
+        bool, typer.Option("--dry-run", help="Only show what would be left out, and the plan of the rest.")
     ] = False,
     yes: Yes = False,
     folder: Folder = LOCAL,
@@ -71,23 +71,28 @@ def launch(
     from backfill_pipeline.clients.account import account
     from backfill_pipeline.operations import launch as operation
     from backfill_pipeline.operations.select import select
+    from backfill_pipeline.report.amounts import counted
     from backfill_pipeline.steps.systems import open_ledger
+    from backfill_pipeline.stores.pauses import read_pauses
 
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
     how = operation.How(account(), why, job_days, approved_of(approve), skip_logs)
-    if dry_run:
-        raise typer.Exit(shown_plan(site.config, wanted, window, how))
-    client = dagster_client(site)
-    found = operation.survey(client, open_ledger(site.config), site.config, wanted, window)
+    client, ledger = dagster_client(site), open_ledger(site.config)
+    found = operation.survey(client, ledger, site.config, wanted, window)
     days = found.to_launch(again=again)
     _tell(found, again)
     count = sum(map(len, days.values()))
     if not count:
         typer.echo("nothing is left to launch")
         return
-    typer.echo(f"{count:,} days of {len(days):,} assets on {', '.join(sorted({of.cluster for of in days}))}")
+    clusters = sorted({of.cluster for of in days})
+    typer.echo(f"{counted(count, 'day')} of {counted(len(days), 'asset')} on {', '.join(clusters)}")
+    if dry_run:
+        raise typer.Exit(shown_plan(site.config, days, window, how))
+    for pause in (p for c, p in sorted(read_pauses(ledger).items()) if c in clusters and p.in_force):
+        typer.echo(str(pause))
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
     backfills = operation.launch(client, days, how)
     for name, backfill in backfills.items():
@@ -98,6 +103,8 @@ def launch(
 
 def _tell(found: "Survey", again: bool) -> None:
     """What is left out, an asset per line, and why."""
+    from backfill_pipeline.report.amounts import counted
+
     hint = "done again" if again else "left out; --again does them too"
     busy, done = _by_asset(found.at_work), _by_asset(found.done)
     for of in found.wanted:
@@ -105,7 +112,9 @@ def _tell(found: "Survey", again: bool) -> None:
         for by in sorted(set(busy.get(of, ()))):
             typer.echo(f"at work: {who}: {by}")
         if times := done.get(of):
-            typer.echo(f"done: {who}: {len(times)} days, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}")
+            typer.echo(
+                f"done: {who}: {counted(len(times), 'day')}, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}"
+            )
 
 
 def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":

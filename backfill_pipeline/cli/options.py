@@ -94,6 +94,7 @@ def ask_again(
     """Give these days back to the retries, once it was agreed to."""
     from backfill_pipeline.domain.windows import windows_of
     from backfill_pipeline.operations import again
+    from backfill_pipeline.report.amounts import counted
     from backfill_pipeline.steps.systems import open_ledger
 
     if not days:
@@ -102,6 +103,6 @@ def ask_again(
     for of, those in days.items():
         windows = ", ".join(map(str, windows_of(those)))
         typer.echo(f"{of.dataset} of {of.customer} on {of.cluster}: {windows}")
-    confirm(yes, f"Do these {sum(map(len, days.values())):,} days again?")
+    confirm(yes, f"Do {counted(sum(map(len, days.values())), 'day')} again?")
     again.ask_again(open_ledger(config), config, days, job_days=job_days)
     typer.echo("asked for; the retry sensor launches them, a window per customer at a time")

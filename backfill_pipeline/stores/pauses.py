@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import cluster_pool
@@ -33,6 +33,14 @@ class Pause:
     @property
     def in_force(self) -> bool:
         return self.resumed_at is None
+
+    def __str__(self) -> str:
+        """What whoever launches there has to know."""
+        how, since = "stopped" if self.is_stopped else "paused", self.since.astimezone(UTC)
+        return (
+            f"{self.cluster} is {how} by {self.by_whom} since {since:%Y-%m-%d %H:%M} UTC: {self.why}; "
+            f"nothing starts until `backfill resume {self.cluster}`"
+        )
 
 
 def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
