@@ -1,19 +1,17 @@
 """`backfill cancel`."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples, told_on_change
 from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm
+from backfill_pipeline.cli.work import assets, cut, work_of
 
 if TYPE_CHECKING:
     from backfill_pipeline.clients.dagster import RunState, Unfinished
     from backfill_pipeline.operations.cancel import AtWork, Canceller
-
-SHOWN = 20  # of each list
-ASSETS = 3  # of a run or backfill
 
 
 @app.command(
@@ -67,8 +65,8 @@ def _told(found: "AtWork") -> Iterator[str]:
     yield from map(_beyond, found.beyond)
     if found.is_nothing and not found.beyond:
         yield "nothing is at work there"
-    yield from _cut([f"backfill {b.backfill_id}: {_assets(b.keys)}" for b in found.backfills], "backfills")
-    yield from _cut([_run(run) for run in found.runs], "runs")
+    yield from cut([f"backfill {b.backfill_id}: {assets(b.keys)}" for b in found.backfills], "backfills")
+    yield from cut([_run(run) for run in found.runs], "runs")
     for run, emptied in found.emptied:
         who = f"{emptied.dataset} of {emptied.customer} on {emptied.cluster}"
         yield f"emptied: {who}, {emptied.window}, run {run.run_id}"
@@ -84,25 +82,8 @@ def _beyond(backfill: "Unfinished") -> str:
     )
 
 
-def _cut(lines: list[str], what: str) -> Iterator[str]:
-    yield from lines[:SHOWN]
-    if len(lines) > SHOWN:
-        yield f"and {len(lines) - SHOWN:,} more {what}"
-
-
 def _run(run: "RunState") -> str:
-    from backfill_pipeline.defs.ended_runs import days_of
-    from backfill_pipeline.domain.windows import windows_of
-
-    days = ", ".join(map(str, windows_of(days_of(run.tags)))) or "no days"
-    return f"run {run.run_id}: {_assets(run.keys)}, {days}, by {_by(run.tags)}, {run.status}"
-
-
-def _assets(keys: Iterable[tuple[str, ...]]) -> str:
-    """A gate is none, unless it is all there is."""
-    known = sorted(keys)
-    told = [f"{key[0]} of {key[2]} on {key[1]}" for key in known if len(key) == 3] or ["/".join(k) for k in known]
-    return ", ".join(told[:ASSETS]) + (f" and {len(told) - ASSETS:,} more" if len(told) > ASSETS else "")
+    return f"run {run.run_id}: {work_of(run)}, by {_by(run.tags)}, {run.status}"
 
 
 def _by(run_tags: Mapping[str, str]) -> str:

@@ -21,16 +21,15 @@ from backfill_pipeline.cli.options import (
     confirm,
     window_of,
 )
+from backfill_pipeline.cli.wait import waited
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from backfill_pipeline.clients.dagster import DagsterClient
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.operations.launch import Survey
 
 T = TypeVar("T")
-LONGEST_SECONDS = 30 * 24 * 3600
 
 
 @app.command(
@@ -98,7 +97,7 @@ def launch(
     for name, backfill in backfills.items():
         typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
     if wait:
-        raise typer.Exit(_waited(client, list(backfills.values())))
+        raise typer.Exit(waited(client, backfills))
 
 
 def _tell(found: "Survey", again: bool) -> None:
@@ -122,14 +121,3 @@ def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
     for (of, _), value in days.items():
         found.setdefault(of, []).append(value)
     return found
-
-
-def _waited(client: "DagsterClient", backfills: list[str]) -> int:
-    """0 if every backfill ended well, with every run."""
-    from collections import Counter
-
-    states = [client.wait(b, deadline_seconds=LONGEST_SECONDS, poll_seconds=5) for b in backfills]
-    for state in states:
-        error = f": {state.error}" if state.error else ""
-        typer.echo(f"backfill {state.backfill_id}: {state.status}, runs: {dict(Counter(state.runs.values()))}{error}")
-    return 0 if all(s.is_good for s in states) else 1

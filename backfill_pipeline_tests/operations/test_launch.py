@@ -8,13 +8,27 @@ import pytest
 
 from backfill_pipeline import cli
 from backfill_pipeline.cli import site
+from backfill_pipeline.clients.dagster import BackfillState, DagsterClient, RunState
+from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.windows import Window
+from backfill_pipeline.operations import wait
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.live import Live
 from backfill_pipeline_tests.operations.past import Past, config_of, window
 
 MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
+REPORTS = [
+    {},
+    {"g": "STARTED"},
+    {"g": "STARTED"},
+    {"g": "SUCCESS", "a": "QUEUED", "b": "QUEUED"},
+    *[{"g": "SUCCESS", "a": "STARTED", "b": "QUEUED"}] * 50,
+    {"g": "SUCCESS", "a": "SUCCESS", "b": "CANCELING"},
+    {"g": "SUCCESS", "a": "SUCCESS", "b": "FAILURE"},
+]
 PAUSED = "nothing starts until `backfill resume north`"
 Said = Callable[..., tuple[int, str]]
 
@@ -24,6 +38,8 @@ class Idle:
     """A Dagster in which nothing waits or works. launched: asset -> its windows."""
 
     launched: dict[Sequence[str], Sequence[Window]] = field(default_factory=dict)
+    reports: list[dict[str, str]] = field(default_factory=list)
+    bad: tuple[RunState, ...] = ()
 
     def unfinished_runs(self) -> tuple[()]:
         return ()
@@ -34,6 +50,15 @@ class Idle:
     def launch_days(self, days: Mapping[Sequence[str], Sequence[Window]], **_: object) -> str:
         self.launched = dict(days)
         return "b1"
+
+    def backfill(self, backfill_id: str) -> BackfillState:
+        """One report after the other; the last is the end."""
+        runs = self.reports.pop(0)
+        return BackfillState(backfill_id, "REQUESTED" if self.reports else "COMPLETED", "", runs)
+
+    def bad_runs(self, backfill_id: str) -> tuple[RunState, ...]:
+        assert backfill_id == "b1"
+        return self.bad
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,3 +140,54 @@ def test_nobody_says_why_nothing_will_start(how: tuple[str, ...], said: Said) ->
     assert "north is paused by alice since " in text
     assert f"its disk is being changed; {PAUSED}" in text
     assert text.count(PAUSED) == 1
+
+
+def bad(customer: str, run_id: str, **told: str) -> RunState:
+    key = frozenset([("conversations", "north", customer)])
+    return RunState(run_id, told.pop("status", "FAILURE"), key, {**range_tags(window(1, 3)), **told}, 0.0)
+
+
+def test_a_wait_of_hours_tells_nothing_or_the_same_again_and_ends_in_a_python_dict(
+    past: Past, idle: Idle, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait, "POLL_SECONDS", 0.001)
+    why = {tags.SAID_BY: "b", tags.CAUSE: "no_room", tags.EVIDENCE: "0/3 nodes\nhave room"}
+    inherited = {tags.SAID_BY: "another", tags.CAUSE: "no_room", tags.EVIDENCE: "of the run that it repeats"}
+    idle.reports = list(REPORTS)
+    idle.bad = (bad("acme", "b", **why), bad("acme", "c", **inherited), bad("acme", "d", status="CANCELED"))
+    code, text = said("launch", *MONTH, "--yes", "--wait")
+    assert code == 1
+    assert [line for line in text.splitlines() if line.startswith("north: ")][1:] == [
+        "north: no runs yet",
+        "north: runs 1 running",
+        "north: runs 2 queued, 1 done",
+        "north: runs 1 queued, 1 running, 1 done",
+        "north: runs 1 running, 2 done",
+        "north: runs 2 done, 1 failed",
+    ]
+    who = "conversations of acme on north, 2026-01-01..2026-01-03"
+    assert f"failed: {who}, run b: no_room: 0/3 nodes have room\n" in text
+    assert f"failed: {who}, run c: unknown: {tags.WITHOUT_A_WORD}\n" in text
+    assert f"cancelled: {who}, run d\n" in text
+    assert text.endswith("`backfill status` says what becomes of them\n")
+    assert "{" not in text
+
+
+def test_a_wait_for_what_ended_well_says_that_something_is_left(past: Past, idle: Idle, said: Said) -> None:
+    idle.reports = [{"g": "SUCCESS", "a": "SUCCESS"}]
+    code, text = said("launch", *MONTH, "--yes", "--wait")
+    assert code == 0
+    assert text.endswith("north: runs 2 done\nbackfill b1: COMPLETED\n")
+
+
+class Endless(DagsterClient):
+    """Its backfill is never over."""
+
+    def backfill(self, backfill_id: str) -> BackfillState:
+        return BackfillState(backfill_id, "REQUESTED", "", {})
+
+
+def test_a_wait_goes_on_past_its_deadline() -> None:
+    endless = Endless("http://127.0.0.1:9")
+    with pytest.raises(PipelineError, match="not over"):
+        wait.wait(endless, {"north": "b1"}, lambda _: None, deadline_seconds=0.01, sleep=lambda _: None)
