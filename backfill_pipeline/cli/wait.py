@@ -48,9 +48,10 @@ def _ended(client: "DagsterClient", state: "BackfillState") -> Iterator[str]:
 
 def _bad(run: "RunState") -> str:
     from backfill_pipeline.defs import tags
+    from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, said_of
 
     if run.status != "FAILURE":
         return f"{ENDS[run.status]}: {work_of(run)}, run {run.run_id}"
-    said = tags.said(run.run_id, run.tags)
-    why = f"{said.get(tags.CAUSE, 'unknown')}: {said.get(tags.EVIDENCE, tags.WITHOUT_A_WORD)}"
+    said = said_of(run.run_id, run.tags)
+    why = f"{said.get(tags.CAUSE, 'unknown')}: {said.get(tags.EVIDENCE, WITHOUT_A_WORD)}"
     return f"failed: {work_of(run)}, run {run.run_id}: {' '.join(why.split())}"

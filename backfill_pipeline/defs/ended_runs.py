@@ -25,6 +25,8 @@ AT_ONCE = 1000  # each is unpacked in Python: a second or two
 MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 AGAIN_OF = "dagster/parent_run_id"  # Dagster's, on a run that is executed again: it inherits all other tags
+OF_ITSELF = (tags.CAUSE, tags.REMEDY, tags.EVIDENCE, tags.DONE)
+WITHOUT_A_WORD = "its process is gone, and nothing was said"
 
 
 def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[Sequence[dg.RunRecord], datetime | None]:
@@ -48,13 +50,22 @@ def ended_since(instance: dg.DagsterInstance, since: datetime | None) -> tuple[S
 def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of]) -> Iterator[Outcome]:
     """What the run did to the days of each asset; a failure in part has done some."""
     run, ended = record.dagster_run, ENDED[record.dagster_run.status]
-    said = tags.said(run.run_id, run.tags)
+    said = _said(run)
     for key in sorted((run.asset_selection or set()) & keys.keys()):
         days = set(days_of(run.tags))
         done = days if ended is Ended.DONE else _done(said) & days
         for how, those in ((Ended.DONE, done), (ended, days - done)):
             if those:
                 yield _outcome(record, said, keys[key], how, tuple(sorted(those)))
+
+
+def _said(run: dg.DagsterRun) -> Mapping[str, str]:
+    return said_of(run.run_id, run.tags)
+
+
+def said_of(run_id: str, run_tags: Mapping[str, str]) -> Mapping[str, str]:
+    """What the run told of itself; what it has from the one that it repeats is not its own."""
+    return {t: run_tags[t] for t in OF_ITSELF if t in run_tags and run_tags.get(tags.SAID_BY) == run_id}
 
 
 def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:
@@ -105,7 +116,7 @@ def _outcome(record: dg.RunRecord, said: Mapping[str, str], of: Of, ended: Ended
         job_days=_number(run.tags.get(tags.JOB_DAYS), len(days_of(run.tags))),
         cause=said.get(tags.CAUSE, Cause.UNKNOWN),
         remedy=_remedy(said),
-        evidence=said.get(tags.EVIDENCE, tags.WITHOUT_A_WORD),
+        evidence=said.get(tags.EVIDENCE, WITHOUT_A_WORD),
         kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},
     )
 

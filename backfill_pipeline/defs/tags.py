@@ -1,7 +1,5 @@
 """Tags of runs: what they were asked to do, by whom, and how they failed. Their values are free text."""
 
-from collections.abc import Mapping
-
 LAUNCHED_BY = "launched_by"
 WHY = "backfill/why"
 ATTEMPT = "backfill/attempt"
@@ -16,10 +14,3 @@ CAUSE = "backfill/cause"
 REMEDY = "backfill/remedy"
 EVIDENCE = "backfill/evidence"
 DONE = "backfill/done"  # days that a failed run has done nevertheless, such as `2026-01-01..2026-01-03 2026-01-05`
-OF_ITSELF = (CAUSE, REMEDY, EVIDENCE, DONE)
-WITHOUT_A_WORD = "its process is gone, and nothing was said"
-
-
-def said(run_id: str, run_tags: Mapping[str, str]) -> Mapping[str, str]:
-    """What the run told of itself; what it has from the one that it repeats is not its own."""
-    return {t: run_tags[t] for t in OF_ITSELF if t in run_tags and run_tags.get(SAID_BY) == run_id}

@@ -10,7 +10,7 @@ from dagster._core.test_utils import create_run_for_test
 
 from backfill_pipeline.definitions import definitions_of
 from backfill_pipeline.defs import ended_runs, tags
-from backfill_pipeline.defs.ended_runs import done_tag
+from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD, done_tag
 from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
@@ -137,7 +137,7 @@ def test_a_run_that_was_killed_says_nothing_and_is_done_again(site: Site) -> Non
     site.ran(Status.FAILURE)
     tick = site.tick()
     assert len(tick.due) == 1
-    assert {s.last.evidence for s in tick.days.values()} == {tags.WITHOUT_A_WORD}
+    assert {s.last.evidence for s in tick.days.values()} == {WITHOUT_A_WORD}
 
 
 def test_a_paused_cluster_is_left_alone_until_it_is_resumed(site: Site) -> None:

@@ -10,6 +10,7 @@ from backfill_pipeline import cli
 from backfill_pipeline.cli import site
 from backfill_pipeline.clients.dagster import BackfillState, DagsterClient, RunState
 from backfill_pipeline.defs import tags
+from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.windows import Window
@@ -167,7 +168,7 @@ def test_a_wait_of_hours_tells_nothing_or_the_same_again_and_ends_in_a_python_di
     ]
     who = "conversations of acme on north, 2026-01-01..2026-01-03"
     assert f"failed: {who}, run b: no_room: 0/3 nodes have room\n" in text
-    assert f"failed: {who}, run c: unknown: {tags.WITHOUT_A_WORD}\n" in text
+    assert f"failed: {who}, run c: unknown: {WITHOUT_A_WORD}\n" in text
     assert f"cancelled: {who}, run d\n" in text
     assert text.endswith("`backfill status` says what becomes of them\n")
     assert "{" not in text
