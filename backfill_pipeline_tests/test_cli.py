@@ -12,6 +12,7 @@ import typer
 from backfill_pipeline import cli
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.guards import Approval
+from backfill_pipeline.stack.state import StackState
 
 SLOW = {"dagster", "pandas", "numpy", "clickhouse_connect", "temporalio", "pyarrow", "psycopg", "chdb", "sqlalchemy"}
 HELP_AND_MODULES = """
@@ -38,6 +39,14 @@ def commands(group: Any = None, *path: str) -> Iterator[tuple[tuple[str, ...], A
 COMMANDS = dict(commands())
 EXAMPLE = ("--config", "config.example.yaml")
 NOWHERE = "http://127.0.0.1:1"
+NO_ADDRESSES = (
+    "here",
+    "http://[::1",
+    "http://127.0.0.1:abc",
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1:0",
+    "http://local host:1",
+)
 MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REVERSED = [("2026-01-02", "2026-01-01"), ("2026-13-01", "2026-01-01"), ("", "")]
 
@@ -98,11 +107,15 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("launch", *MONTH, "--customer", "nobody*", *EXAMPLE),
         ("launch", *MONTH, "--dataset", "nothing", *EXAMPLE),
         ("launch", *MONTH, *EXAMPLE),  # no Dagster is known
-        ("launch", *MONTH, "--dagster", "here", *EXAMPLE),
+        *(("launch", *MONTH, "--dagster", address, *EXAMPLE) for address in NO_ADDRESSES),
+        *(("status", "--dagster", address, *EXAMPLE) for address in NO_ADDRESSES),
         ("launch", *MONTH),  # no configuration is known
         ("launch", "--start-time", "2026-01-01", "--end-time", "2100-01-01", "--dagster", NOWHERE, *EXAMPLE),
         ("launch", "--start-time", "1999-01-01", "--end-time", "2026-01-01", "--dagster", NOWHERE, *EXAMPLE),
         ("launch", "--start-time", "2026-01-01", "--end-time", "9999-12-31", *EXAMPLE),
+        *(("plan", "--start-time", "2026-01-01", "--end-time", day, *EXAMPLE) for day in ("2100-01-01", "9999-12-31")),
+        ("plan", "--start-time", "1999-01-01", "--end-time", "2026-01-01", *EXAMPLE),
+        ("launch", *MONTH, "--dry-run", *EXAMPLE),  # no Dagster is known
         ("retry", "acme", "2100-01-01", *EXAMPLE),
         ("reset", "acme", "1999-12-31", *EXAMPLE),
         ("reset", "acme", "2100-01-01", *EXAMPLE),
@@ -117,6 +130,7 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("cancel", "--cluster", "nowhere", *EXAMPLE),
         ("pause", "nowhere", "--why", "a reason", *EXAMPLE),
         ("pause", "north", *EXAMPLE),
+        ("pause", "north", "--why", "", "--dagster", NOWHERE, *EXAMPLE),
         ("resume", "nowhere", *EXAMPLE),
     ],
 )
@@ -159,3 +173,82 @@ def test_bad_input_is_told_apart_from_a_system_that_is_away(
         cli.main()
     assert ended.value.code == (2 if kind in (Kind.STOP, Kind.REFUSED) else 1)
     assert capsys.readouterr().err == "It went wrong [57P01]. Where: north. Why: a reason. Next: mend it.\n"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:hunter2@127.0.0.1:1", "user:hunter2@dagster:3000", "http://:hunter2@[::1"]
+)
+@pytest.mark.parametrize("how", ["option", "environment"])
+@pytest.mark.parametrize("command", ["launch", "status"])
+def test_a_password_in_dagsters_address_is_printed(
+    address: str, how: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [command, *MONTH, *EXAMPLE]
+    if how == "option":
+        arguments += ["--dagster", address]
+    else:
+        monkeypatch.setenv("BACKFILL_DAGSTER", address)
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = "".join(capsys.readouterr())
+    assert ended.value.code == 2, said
+    assert "Dagster's address takes no login" in said
+    assert "hunter2" not in said
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command says that ends with 2."""
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    return said
+
+
+BACKWARDS = ("--start-time", "2026-01-10", "--end-time", "2026-01-01")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("launch", *BACKWARDS), ("plan", *BACKWARDS), ("status", *BACKWARDS), ("retry", "acme", "2026-01-10..2026-01-01")],
+    ids=lambda a: a[0],
+)
+def test_a_reversed_range_is_told_as_it_was_given(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(monkeypatch, capsys, *arguments, *EXAMPLE)
+    assert "The range is reversed. Where: 2026-01-10 to 2026-01-01. Why: the last day is before the first." in said
+
+
+def test_a_folder_without_a_stack_is_told_as_one_whose_stack_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BACKFILL_CONFIG", raising=False)
+    never = refused(monkeypatch, capsys, "status", "--folder", str(tmp_path / "nowhere"))
+    assert "There is no stack in that folder" in never
+    state = StackState(id="-", folder=tmp_path, config_path=tmp_path / "c.yaml", dagster_home=tmp_path)
+    state.write()
+    stopped = refused(monkeypatch, capsys, "status", "--folder", str(tmp_path))
+    assert "No stack runs there" in stopped
+    assert "its stack.json says so" in stopped
+    for said in (never, stopped):
+        assert "backfill demo --keep" in said
+        assert "--config, or BACKFILL_CONFIG" in said
+
+
+def test_a_dry_run_without_dagster_shows_another_plan_than_the_launch_would_have(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    monkeypatch.setattr(sys, "argv", ["backfill", "launch", *MONTH, "--dry-run", "--dagster", NOWHERE, *EXAMPLE])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    assert "Dagster's webserver does not answer" in capsys.readouterr().err

@@ -163,6 +163,15 @@ def test_the_rule_about_secrets_sees_every_way_of_reading_one(source: str, key: 
     assert key in set(environment_reads(source))
 
 
+# A user's name is asked for in one place.
+
+
+def test_a_user_without_a_name_ends_a_command_with_a_traceback() -> None:
+    """In a container a uid often has no name; `account` has a way out of that."""
+    asking = [name(p) for p in PACKAGE.rglob("*.py") if "getpass" in p.read_text(encoding="utf-8")]
+    assert asking == ["backfill_pipeline/clients/account.py"]
+
+
 # Days are UTC.
 
 BY_ZONE = re.compile(r"\b(?:toDate(?:32|Time|Time32|Time64)?|parseDateTime\w*|toStartOf\w+|toYYYYMM(?:DD)?)\(")

@@ -2,10 +2,10 @@
 
 import sys
 
-from backfill_pipeline.cli import launch, look, operate, stack
+from backfill_pipeline.cli import cancel, launch, look, operate, stack
 from backfill_pipeline.cli.app import app
 
-COMMANDS = (stack, launch, operate, look)  # their commands join the app when they are imported
+COMMANDS = (stack, launch, operate, cancel, look)  # their commands join the app when they are imported
 
 __all__ = ["app", "main"]
 

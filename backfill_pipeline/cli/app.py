@@ -1,5 +1,6 @@
 """The app that every command belongs to, and the options that several share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,3 +27,15 @@ DagsterUrl = Annotated[
 def examples(*commands: str) -> str:
     """An epilog of a command's help: a line for each, to be copied as it stands."""
     return "\n\n".join(["Examples:" if len(commands) > 1 else "Example:", *commands])
+
+
+def told_on_change() -> Callable[[str], None]:
+    """Prints a line unless it is the one before: what is asked every few seconds for hours is told where it changes."""
+    last: list[str] = []
+
+    def tell(line: str) -> None:
+        if [line] != last:
+            last[:] = [line]
+            typer.echo(line)
+
+    return tell

@@ -21,16 +21,15 @@ from backfill_pipeline.cli.options import (
     how_of,
     window_of,
 )
+from backfill_pipeline.cli.wait import waited
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from backfill_pipeline.clients.dagster import DagsterClient
     from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.operations.launch import Survey
 
 T = TypeVar("T")
-LONGEST_SECONDS = 30 * 24 * 3600
 
 
 @app.command(
@@ -56,7 +55,7 @@ def launch(
         bool, typer.Option("--wait", help="Until the backfills are over; exit code 1 if one did not end well.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be done, as `backfill plan`.")
+        bool, typer.Option("--dry-run", help="Only show what would be left out, and the plan of the rest.")
     ] = False,
     yes: Yes = False,
     folder: Folder = LOCAL,
@@ -70,33 +69,40 @@ def launch(
     from backfill_pipeline.cli.site import dagster_client, site_of
     from backfill_pipeline.operations import launch as operation
     from backfill_pipeline.operations.select import select
+    from backfill_pipeline.report.amounts import counted
     from backfill_pipeline.steps.systems import open_ledger
+    from backfill_pipeline.stores.pauses import read_pauses
 
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
     how = how_of(why, job_days, approve, skip_logs=skip_logs)
-    if dry_run:
-        raise typer.Exit(shown_plan(site.config, wanted, window, how))
-    client = dagster_client(site)
-    found = operation.survey(client, open_ledger(site.config), site.config, wanted, window)
+    client, ledger = dagster_client(site), open_ledger(site.config)
+    found = operation.survey(client, ledger, site.config, wanted, window)
     days = found.to_launch(again=again)
     _tell(found, again)
     count = sum(map(len, days.values()))
     if not count:
         typer.echo("nothing is left to launch")
         return
-    typer.echo(f"{count:,} days of {len(days):,} assets on {', '.join(sorted({of.cluster for of in days}))}")
+    clusters = sorted({of.cluster for of in days})
+    typer.echo(f"{counted(count, 'day')} of {counted(len(days), 'asset')} on {', '.join(clusters)}")
+    if dry_run:
+        raise typer.Exit(shown_plan(site.config, days, window, how))
+    for pause in (p for c, p in sorted(read_pauses(ledger).items()) if c in clusters and p.in_force):
+        typer.echo(str(pause))
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
     backfills = operation.launch(client, days, how)
     for name, backfill in backfills.items():
         typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
     if wait:
-        raise typer.Exit(_waited(client, list(backfills.values())))
+        raise typer.Exit(waited(client, backfills))
 
 
 def _tell(found: "Survey", again: bool) -> None:
     """What is left out, an asset per line, and why."""
+    from backfill_pipeline.report.amounts import counted
+
     hint = "done again" if again else "left out; --again does them too"
     busy, done = _by_asset(found.at_work), _by_asset(found.done)
     for of in found.wanted:
@@ -104,7 +110,9 @@ def _tell(found: "Survey", again: bool) -> None:
         for by in sorted(set(busy.get(of, ()))):
             typer.echo(f"at work: {who}: {by}")
         if times := done.get(of):
-            typer.echo(f"done: {who}: {len(times)} days, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}")
+            typer.echo(
+                f"done: {who}: {counted(len(times), 'day')}, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}"
+            )
 
 
 def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
@@ -112,14 +120,3 @@ def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
     for (of, _), value in days.items():
         found.setdefault(of, []).append(value)
     return found
-
-
-def _waited(client: "DagsterClient", backfills: list[str]) -> int:
-    """0 if every backfill ended well, with every run."""
-    from collections import Counter
-
-    states = [client.wait(b, deadline_seconds=LONGEST_SECONDS, poll_seconds=5) for b in backfills]
-    for state in states:
-        error = f": {state.error}" if state.error else ""
-        typer.echo(f"backfill {state.backfill_id}: {state.status}, runs: {dict(Counter(state.runs.values()))}{error}")
-    return 0 if all(s.is_good for s in states) else 1

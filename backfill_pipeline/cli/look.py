@@ -1,7 +1,6 @@
 """Commands that only look: how the clusters are doing, and what a launch would do."""
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
 
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.forecast import Forecast
-    from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
-    from backfill_pipeline.operations.launch import How
+    from backfill_pipeline.operations.launch import Days, How
     from backfill_pipeline.operations.status import Asked
 
 EVERY_SECONDS = 5.0
@@ -116,8 +114,9 @@ def plan(
     config: ConfigFile = None,
     folder: Folder = LOCAL,
 ) -> None:
-    """What a launch of these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
+    """What a rebuild of all these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
 
+    Whatever is done or at work: `backfill launch --dry-run` shows what a launch would do now, which leaves that out.
     Windows that a guard refuses now are shown with every reason. Exit code 0 if all was planned, refusals included, 1 if a
     system could not be asked, 2 for bad input.
     """
@@ -142,19 +141,19 @@ def plan(
     raise typer.Exit(_shown(found))
 
 
-def shown_plan(config: "Config", assets: "Sequence[Of]", window: "Window", how: "How") -> int:
-    """The plan of such a launch as tables; the exit code of `backfill plan`."""
+def shown_plan(config: "Config", days: "Days", window: "Window", how: "How") -> int:
+    """The plan of a launch of these days as tables; the exit code of `backfill plan`."""
     from backfill_pipeline.operations.plan import Wanted, planned
 
     first, last = window.days[0], window.days[-1]
-    return _shown(planned(Wanted(config, tuple(assets), first, last, approved=how.approved, job_days=how.job_days)))
+    wanted = Wanted(config, tuple(days), first, last, approved=how.approved, job_days=how.job_days, days=days)
+    return _shown(planned(wanted))
 
 
 def _shown(found: "Forecast") -> int:
     from backfill_pipeline.report.plan import plan_tables
 
     _print(plan_tables(found))
-    _say_what_is_missing(found)
     return 1 if found.unasked else 0
 
 
@@ -173,9 +172,8 @@ def _console() -> "Console":
 
 
 def _say_what_is_missing(found: "Forecast") -> None:
-    """To stderr: what is printed may be SQL or a document, in which a refused window is not seen."""
-    refused = sum(bool(window.refusals) for window in found.windows)
-    if refused:
-        print(f"{refused} of {len(found.windows)} windows would be refused", file=sys.stderr)
-    for each in found.unasked:
-        print(f"? {each.cluster} could not be planned in full: {each.why}", file=sys.stderr)
+    """To stderr: what is printed is SQL or a document, in which nobody reads it."""
+    from backfill_pipeline.report.plan import missing
+
+    for line in missing(found):
+        print(line, file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Commands that change something: retry, reset, cancel, pause, resume."""
+"""Commands that change what is done next: retry, reset, pause, resume."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,20 +9,15 @@ from backfill_pipeline.cli.options import (
     Approve,
     Cluster,
     Clusters,
-    Customers,
     Datasets,
     Days,
     JobDays,
     Why,
     Yes,
     ask_again,
-    confirm,
     days_of,
     how_of,
 )
-
-if TYPE_CHECKING:
-    from backfill_pipeline.operations.cancel import AtWork
 
 
 @app.command(
@@ -82,63 +77,6 @@ def reset(
     wanted = select(site.config, cluster or (), [customer], dataset or ())
     refuse_no_partitions(site.config, wanted, named)
     ask_again(site.config, dict.fromkeys(wanted, named), yes, how_of(why, job_days, approve), "no such customer")
-
-
-@app.command(
-    epilog=examples("backfill cancel --cluster north --finish", "backfill cancel --customer acme --leave-empty")
-)
-def cancel(
-    cluster: Clusters = None,
-    customer: Customers = None,
-    dataset: Datasets = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Windows that are emptied are finished first.")] = False,
-    leave_empty: Annotated[bool, typer.Option("--leave-empty", help="They are left without rows.")] = False,
-    yes: Yes = False,
-    folder: Folder = LOCAL,
-    config: ConfigFile = None,
-    dagster: DagsterUrl = None,
-) -> None:
-    """Cancel backfills and runs of these customers. A window that has lost its rows is finished, or left empty by name."""
-    from backfill_pipeline.cli.site import dagster_client, site_of
-    from backfill_pipeline.operations.cancel import Canceller, refuse_emptied
-    from backfill_pipeline.operations.select import select
-    from backfill_pipeline.steps.systems import open_ledger
-
-    if finish and leave_empty:
-        raise typer.BadParameter("--finish and --leave-empty: use one of them")
-    site = site_of(folder, config, dagster)
-    wanted = select(site.config, cluster or (), customer or (), dataset or ())
-    canceller = Canceller(dagster_client(site), open_ledger(site.config), wanted)
-    found = canceller.look()
-    _tell(found)
-    if found.is_nothing:
-        return
-    if not (finish or leave_empty):
-        refuse_emptied(found)
-    confirm(yes, f"Cancel {len(found.backfills)} backfills and {len(found.runs)} runs?")
-    if not (finish or leave_empty):
-        refuse_emptied(found := canceller.look())  # a question may stand for minutes
-    refused = canceller.finish(on_poll=_tell_finishing) if finish else canceller.leave_empty(found)
-    for run_id, reason in refused.items():
-        typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
-    typer.echo("cancelled; `backfill status` shows what was left empty")
-    raise typer.Exit(1 if refused else 0)
-
-
-def _tell(found: "AtWork") -> None:
-    for backfill in found.beyond:
-        typer.echo(f"backfill {backfill.backfill_id} has other customers too: it goes on, and may launch these again")
-    if found.is_nothing:
-        typer.echo("nothing is at work there")
-    for run, emptied in found.emptied:
-        typer.echo(
-            f"emptied: {emptied.dataset} of {emptied.customer} on {emptied.cluster}, {emptied.window}, run {run.run_id}"
-        )
-
-
-def _tell_finishing(found: "AtWork") -> None:
-    others = len(found.runs) - len(found.emptying)
-    typer.echo(f"{len(found.emptied)} emptied windows are at work; {others} other runs end, or are asked to")
 
 
 @app.command(epilog=examples("backfill pause north --why 'disk is being changed'"))

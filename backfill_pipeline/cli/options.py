@@ -1,6 +1,5 @@
 """Options that several commands share, and how they ask."""
 
-import getpass
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -90,9 +89,10 @@ def how_of(why: str | None, job_days: int | None, approve: list[str] | None, *, 
     Raises:
         Refused: no guard has such a name.
     """
+    from backfill_pipeline.clients.account import account
     from backfill_pipeline.operations.launch import How
 
-    return How(getpass.getuser(), why, job_days, approved_of(approve), skip_logs)
+    return How(account(), why, job_days, approved_of(approve), skip_logs)
 
 
 def confirm(yes: bool, question: str) -> None:
@@ -105,6 +105,7 @@ def ask_again(config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, 
     """Give these days back to the retries, once it was agreed to."""
     from backfill_pipeline.domain.windows import windows_of
     from backfill_pipeline.operations import again
+    from backfill_pipeline.report.amounts import counted
     from backfill_pipeline.steps.systems import open_ledger
 
     if not days:
@@ -113,6 +114,6 @@ def ask_again(config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, 
     for of, those in days.items():
         windows = ", ".join(map(str, windows_of(those)))
         typer.echo(f"{of.dataset} of {of.customer} on {of.cluster}: {windows}")
-    confirm(yes, f"Do these {sum(map(len, days.values())):,} days again?")
+    confirm(yes, f"Do {counted(sum(map(len, days.values())), 'day')} again?")
     again.ask_again(open_ledger(config), config, days, how)
     typer.echo("asked for; the retry sensor launches them, a window per customer at a time")

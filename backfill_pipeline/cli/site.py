@@ -1,6 +1,7 @@
 """What a command works with: the configuration, and the way to Dagster."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +30,10 @@ def site_of(folder: Path, config: Path | None, dagster: str | None) -> Site:
 
     Raises:
         ConfigError: the configuration can't be used.
-        Refused: none is given, and no stack runs.
+        Refused: none is given, and no stack runs; or Dagster's address is none.
     """
     given = config or (Path(os.environ[ENV_CONFIG]) if ENV_CONFIG in os.environ else None)
-    url = dagster or os.environ.get(ENV_DAGSTER)
+    url = _checked(dagster or os.environ.get(ENV_DAGSTER))
     if given:
         running = running_stack(folder)
         return Site(load(given), url or (running.dagster_url if running else None))
@@ -44,16 +45,40 @@ def dagster_client(site: Site) -> "DagsterClient":
     """A client of its webserver.
 
     Raises:
-        Refused: nobody said where it is, or that is no address.
+        Refused: nobody said where it is.
     """
     from backfill_pipeline.clients.dagster import DagsterClient
 
-    address = urlsplit(_dagster_of(site))
-    if address.scheme not in ("http", "https") or not address.hostname:
+    return DagsterClient(_dagster_of(site))
+
+
+def _checked(url: str | None) -> str | None:
+    """Before anybody prints it: addresses stand in output, in errors and in links.
+
+    Raises:
+        Refused: it is no address of a webserver, or has a login.
+    """
+    if not url:
+        return None
+    if "@" in url:
         raise Refused(
-            "Not an address", where=repr(site.dagster), why="expected http://host:port", next_step="correct it"
+            "Dagster's address takes no login",
+            where=f"--dagster or {ENV_DAGSTER} (not shown here)",
+            why="everybody would read it in links and errors, and nobody would send it",
+            next_step="give http://host:port alone",
         )
-    return DagsterClient(address.geturl())
+    if not _is_address(url):
+        raise Refused("Not an address", where=repr(url), why="expected http://host:port", next_step="correct it")
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        port = address.port
+    except ValueError:  # a bracket that is not closed, a port that is no number or too large
+        return False
+    return address.scheme in ("http", "https") and bool(address.hostname) and port != 0 and not re.search(r"\s", url)
 
 
 def _dagster_of(site: Site) -> str:

@@ -19,6 +19,7 @@ from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_
 
 WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
 WORKS = ("STARTING", "STARTED", "CANCELING")
+BAD = ("FAILURE", "CANCELED")
 CALL_SECONDS = 60.0
 _PAGE = 1000
 _ENDED_AT_ONCE = 20  # the webserver asks each run's process, one after the other, before it answers
@@ -158,10 +159,17 @@ class DagsterClient:
 
     def unfinished_runs(self) -> tuple[RunState, ...]:
         """Every run that waits or works, newest first."""
+        return self._runs({"statuses": [*WAITS, *WORKS]})
+
+    def bad_runs(self, backfill_id: str) -> tuple[RunState, ...]:
+        """Runs of this backfill that failed or were cancelled, newest first."""
+        return self._runs({"statuses": BAD, "tags": [{"key": "dagster/backfill", "value": backfill_id}]})
+
+    def _runs(self, which: Mapping[str, Any]) -> tuple[RunState, ...]:
         found: list[RunState] = []
         while True:
             cursor = found[-1].run_id if found else None
-            asked = {"statuses": [*WAITS, *WORKS], "cursor": cursor, "limit": _PAGE}
+            asked = {"filter": which, "cursor": cursor, "limit": _PAGE}
             page = self._results(queries.RUNS, "runsOrError", asked)
             found += [_run_state(r) for r in page]
             if len(page) < _PAGE:
@@ -257,7 +265,7 @@ class DagsterClient:
         while not (state := self.backfill(backfill_id)).is_over:
             on_poll(state)
             if time.monotonic() > end:
-                raise self._not_over(state, deadline_seconds)
+                raise self.not_over(state, deadline_seconds)
             time.sleep(poll_seconds)
         on_poll(state)
         return state
@@ -294,7 +302,8 @@ class DagsterClient:
             next_step="correct the selection; the asset's page shows which days there are",
         )
 
-    def _not_over(self, state: BackfillState, seconds: float) -> PipelineError:
+    def not_over(self, state: BackfillState, seconds: float) -> PipelineError:
+        """For whoever waits for it by asking `backfill` again and again."""
         return PipelineError(
             "The backfill is not over",
             where=f"{self._where}/runs/b/{state.backfill_id}",

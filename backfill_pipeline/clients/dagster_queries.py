@@ -45,8 +45,8 @@ query Backfills($limit: Int!) {
 }
 """
 RUNS = """
-query Runs($statuses: [RunStatus!]!, $cursor: String, $limit: Int!) {
-  runsOrError(filter: {statuses: $statuses}, cursor: $cursor, limit: $limit) {
+query Runs($filter: RunsFilter!, $cursor: String, $limit: Int!) {
+  runsOrError(filter: $filter, cursor: $cursor, limit: $limit) {
     __typename
     ... on Runs { results { id status assetSelection { path } tags { key value } startTime } }
     ... on PythonError { message }

@@ -80,8 +80,12 @@ def _is_whole(run: dg.DagsterRun, of: Of) -> bool:
 
 
 def _said(run: dg.DagsterRun) -> Mapping[str, str]:
+    return said_of(run.run_id, run.tags)
+
+
+def said_of(run_id: str, run_tags: Mapping[str, str]) -> Mapping[str, str]:
     """What the run told of itself; what it has from the one that it repeats is not its own."""
-    return {t: run.tags[t] for t in OF_ITSELF if t in run.tags and run.tags.get(tags.SAID_BY) == run.run_id}
+    return {t: run_tags[t] for t in OF_ITSELF if t in run_tags and run_tags.get(tags.SAID_BY) == run_id}
 
 
 def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:

@@ -4,7 +4,6 @@ All but `launch` are made once per cluster and dataset; `launch` carries the cus
 different pools are refused (dagster-facts, 13).
 """
 
-import getpass
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import dagster as dg
 
+from backfill_pipeline.clients.account import account
 from backfill_pipeline.config import Cluster, Customer
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.ended_runs import AGAIN_OF
@@ -174,7 +174,7 @@ def launched_by(run_tags: Mapping[str, str]) -> str:
     """
     names = (tags.LAUNCHED_BY, "dagster/sensor_name", "dagster/schedule_name")
     told = next((run_tags[n] for n in names if run_tags.get(n)), None)
-    unknown = f"unknown, through the UI or API of {getpass.getuser()}"
+    unknown = f"unknown, through the UI or API of {account()}"
     return told if told and AGAIN_OF not in run_tags else unknown
 
 

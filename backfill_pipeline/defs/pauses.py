@@ -3,9 +3,8 @@
 import dagster as dg
 
 from backfill_pipeline.config import Config
-from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.stores.ledger import Ledger
-from backfill_pipeline.stores.pauses import end_pause, write_pause
+from backfill_pipeline.stores.pauses import hold, release
 
 BY_ITSELF = "the retry sensor"
 
@@ -15,8 +14,8 @@ def stop_cluster(instance: dg.DagsterInstance, ledger: Ledger, cluster: str, why
 
     The pool is first: who dies in between finds no pause, and stops the cluster again.
     """
-    instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), 0)
-    write_pause(ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
+    slots = instance.event_log_storage.set_concurrency_slots
+    hold(slots, ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
 
 
 def pause_jobs(config: Config) -> list[dg.JobDefinition]:
@@ -26,16 +25,14 @@ def pause_jobs(config: Config) -> list[dg.JobDefinition]:
     @dg.op(required_resource_keys={"pipeline"}, config_schema={"cluster": str, "why": str})
     def pause(context: dg.OpExecutionContext) -> None:
         cluster = config.cluster(context.op_config["cluster"]).name
-        write_pause(
-            context.resources.pipeline.ledger, cluster, why=context.op_config["why"], by_whom="an operator in the UI"
-        )
-        context.instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), 0)
+        slots, ledger = context.instance.event_log_storage.set_concurrency_slots, context.resources.pipeline.ledger
+        hold(slots, ledger, cluster, why=context.op_config["why"], by_whom="an operator in the UI")
 
     @dg.op(required_resource_keys={"pipeline"}, config_schema={"cluster": str})
     def resume(context: dg.OpExecutionContext) -> None:
         cluster = config.cluster(context.op_config["cluster"]).name
-        end_pause(context.resources.pipeline.ledger, cluster)
-        context.instance.event_log_storage.set_concurrency_slots(cluster_pool(cluster), limits[cluster])
+        slots, ledger = context.instance.event_log_storage.set_concurrency_slots, context.resources.pipeline.ledger
+        release(slots, ledger, cluster, limits[cluster])
 
     @dg.job(description="Nothing more starts on a cluster; what runs goes on. `backfill pause` does the same.")
     def pause_cluster() -> None:

@@ -62,7 +62,10 @@ class PlannedWindow:
 
 @dataclass(frozen=True)
 class PlannedCluster:
-    """Sums over the windows that would go. seconds: with `max_runs` at once, and one at a time of a customer."""
+    """Sums over the windows that would go. seconds: with `max_runs` at once, and one at a time of a customer.
+
+    paused: why nothing starts there now.
+    """
 
     cluster: str
     windows: int
@@ -74,6 +77,7 @@ class PlannedCluster:
     compressed_bytes: int | None
     seconds: float | None
     max_runs: int
+    paused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class Forecast:
     unasked: tuple[Unasked, ...]
 
 
-def cluster_sum(cluster: str, windows: Sequence[PlannedWindow], max_runs: int) -> PlannedCluster:
+def cluster_sum(
+    cluster: str, windows: Sequence[PlannedWindow], max_runs: int, paused: str | None = None
+) -> PlannedCluster:
     going = [w for w in windows if w.goes]
     unknown = sum(w.unknown is not None for w in windows)
     seconds = side_by_side(((w.customer, w.seconds) for w in going), max_runs)
@@ -101,6 +107,7 @@ def cluster_sum(cluster: str, windows: Sequence[PlannedWindow], max_runs: int) -
         compressed_bytes=None if unknown else _sum(w.compressed_bytes for w in going),
         seconds=None if unknown else seconds,
         max_runs=max_runs,
+        paused=paused,
     )
 
 

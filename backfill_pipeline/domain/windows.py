@@ -84,7 +84,18 @@ def midnight(day: date) -> datetime:
 
 
 def from_inclusive_days(first: date, last: date) -> Window:
-    """The one door in for ranges as people write them: both days belong to it."""
+    """The one door in for ranges as people write them: both days belong to it.
+
+    Raises:
+        Refused: they are reversed; told with these days, not with an exclusive end that nobody gave.
+    """
+    if last < first:
+        raise Refused(
+            "The range is reversed",
+            where=f"{first} to {last}",
+            why="the last day is before the first",
+            next_step="swap them",
+        )
     return Window(first, last + ONE_DAY)
 
 
@@ -133,12 +144,15 @@ def parse_day(text: str) -> date:
     """A partition key such as `2026-01-15`.
 
     Raises:
-        Refused: it is none, or of a year that the engines can't hold.
+        Refused: it is none, or of a year that the engines can't hold; or written in another form of ISO 8601, which is
+            no partition key (`20260115`, `2026-W03-4`).
     """
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise _not_a_day(text, str(error)) from None
+    if str(day) != text:
+        raise _not_a_day(text, "expected YYYY-MM-DD")
     if day.year not in YEARS:
         raise _not_a_day(text, _OTHER_YEAR)
     return day

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backfill_pipeline.clients.dagster import DagsterClient, RunState, Unfinished
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.operations.launch import days_of_run, keys_of
+from backfill_pipeline.report.amounts import counted
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 
 FINISH_SECONDS = 6 * 3600
+OVER_SECONDS = 60.0  # a run that is asked to end cancels its workflows and its deletes first
 POLL_SECONDS = 2.0
 
 
@@ -43,6 +45,7 @@ class Canceller:
     client: DagsterClient
     ledger: Ledger
     wanted: Sequence[Of]
+    sleep: Callable[[float], None] = time.sleep
 
     def look(self) -> AtWork:
         keys = keys_of(self.wanted)
@@ -83,10 +86,37 @@ class Canceller:
             self._ended(found, but=kept)
             if time.monotonic() > end:
                 raise _not_finished(found, deadline_seconds)
-            time.sleep(POLL_SECONDS)
+            self.sleep(POLL_SECONDS)
         for backfill in found.backfills:
             self.client.cancel_backfill(backfill.backfill_id)
         return {}
+
+    def wait_over(
+        self, found: AtWork, *, but: frozenset[str] = frozenset(), deadline_seconds: float = OVER_SECONDS
+    ) -> AtWork:
+        """What of it is not over at the deadline: runs that were asked to end go on for a while.
+
+        Args:
+            but: runs that could not be asked.
+        """
+        end = time.monotonic() + deadline_seconds
+        found = replace(found, runs=tuple(r for r in found.runs if r.run_id not in but))
+        while not (left := self._still(found)).is_nothing and time.monotonic() < end:
+            self.sleep(POLL_SECONDS)
+        return left
+
+    def _still(self, found: AtWork) -> AtWork:
+        runs = {r.run_id for r in self.client.unfinished_runs()}
+        backfills = {b.backfill_id for b in self.client.unfinished_backfills()}
+        return replace(
+            found,
+            runs=tuple(r for r in found.runs if r.run_id in runs),
+            backfills=tuple(b for b in found.backfills if b.backfill_id in backfills),
+        )
+
+    def without_rows(self) -> tuple[Emptied, ...]:
+        """Windows of these customers that are emptied now, whoever emptied them."""
+        return tuple(e for e in self.ledger.emptied() if Of(e.cluster, e.customer, e.dataset) in self.wanted)
 
     def _ended(self, found: AtWork, but: frozenset[str] = frozenset()) -> dict[str, str]:
         ids = [r.run_id for r in found.runs if r.run_id not in but and r.status != "CANCELING"]
@@ -102,7 +132,7 @@ def refuse_emptied(found: AtWork) -> None:
     if found.emptied:
         raise Refused(
             "Windows are emptied",
-            where=f"{len(found.emptied)} of {len(found.runs)} runs",
+            where=f"{len(found.emptying)} of {counted(len(found.runs), 'run')}",
             why="a cancel leaves their days without rows in ClickHouse",
             next_step="--finish waits for these runs and cancels the others; --leave-empty cancels them too",
         )

@@ -13,6 +13,7 @@ from backfill_pipeline.domain.guards import Approval, approving
 from backfill_pipeline.domain.retries import Ended, Of
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.operations.select import refuse_no_partitions
+from backfill_pipeline.report.amounts import counted
 from backfill_pipeline.stores.failed_days import read_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.progress import proved
@@ -119,5 +120,5 @@ def _launched(client: DagsterClient, cluster: str, days: Days, run_tags: Mapping
     every = windows_of(d for those in days.values() for d in those)
     assets: dict[Sequence[str], Sequence[Window]] = {tuple(ready_key(cluster).path): every}
     assets |= {key: windows_of(days[of]) for key, of in keys_of(days).items()}
-    title = f"{cluster}: {len(days)} assets, {every[0].days[0]} to {every[-1].days[-1]}"
+    title = f"{cluster}: {counted(len(days), 'asset')}, {every[0].days[0]} to {every[-1].days[-1]}"
     return client.launch_days(assets, title=title, tags=run_tags)

@@ -18,11 +18,13 @@ from backfill_pipeline.domain.pace import Pace, pace_of
 from backfill_pipeline.domain.plans import Attempt, Claim, Launch, Plan
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.status import Unasked
-from backfill_pipeline.domain.windows import Window, from_inclusive_days
+from backfill_pipeline.domain.windows import Window, from_inclusive_days, windows_of
 from backfill_pipeline.operations.asking import asked
+from backfill_pipeline.operations.select import refuse_no_partitions
 from backfill_pipeline.steps.dry_run import Before, Foreseen, foresee
 from backfill_pipeline.steps.records import DayTables
 from backfill_pipeline.steps.systems import Systems, open_systems
+from backfill_pipeline.stores.pauses import read_pauses
 from backfill_pipeline.stores.progress import held, last_marker, ledger_snapshot, paces
 from backfill_pipeline.stores.sizes import RowBytes, row_bytes
 
@@ -34,7 +36,7 @@ NO_RUN = "not launched"
 class Wanted:
     """first, last: inclusive. manifests: with the Jobs' manifests, for which the CronJobs are read.
 
-    approved, job_days: as a launch would be told.
+    approved, job_days: as a launch would be told. days: those of each asset that a launch would do; None, all of the range.
     """
 
     config: Config
@@ -44,10 +46,14 @@ class Wanted:
     manifests: bool = False
     approved: frozenset[Approval] = frozenset()
     job_days: int | None = None
+    days: Mapping[Of, Sequence[date]] | None = None
 
     @property
     def window(self) -> Window:
         return from_inclusive_days(self.first, self.last)
+
+    def windows(self, of: Of) -> tuple[Window, ...]:
+        return (self.window,) if self.days is None else windows_of(self.days[of])
 
 
 @dataclass(frozen=True)
@@ -62,27 +68,39 @@ def planned(wanted: Wanted, *, now: Callable[[], datetime] = lambda: datetime.no
     """Every window of the selection; one that can't be planned says why, and keeps no other back.
 
     Raises:
-        Refused: the range is reversed.
+        Refused: the range is reversed, or has days that are no partition of a cluster, as a launch would refuse it.
     """
     window, names = wanted.window, list(dict.fromkeys(of.cluster for of in wanted.assets))
+    refuse_no_partitions(wanted.config, wanted.assets, window.days)
     answers = asked({n: partial(_of_cluster, wanted, wanted.config.cluster(n)) for n in names}, SECONDS)
     windows = {n: _told(wanted, n, answer) for n, answer in answers.items()}
+    paused = _paused(wanted.config)
     why = {n: next((w.unknown for w in found if w.unknown), None) for n, found in windows.items()}
     return Forecast(
         asked_at=now(),
         first_day=str(window.days[0]),
         last_day=str(window.days[-1]),
-        clusters=tuple(cluster_sum(n, windows[n], wanted.config.cluster(n).max_runs) for n in names),
+        clusters=tuple(cluster_sum(n, windows[n], wanted.config.cluster(n).max_runs, paused.get(n)) for n in names),
         windows=tuple(w for found in windows.values() for w in found),
         unasked=tuple(Unasked("cluster", n, reason) for n, reason in why.items() if reason),
     )
 
 
 def windows_to_run(wanted: Wanted, cluster: Cluster) -> Iterator[tuple[Of, Window]]:
-    """As Dagster's multi_run policy cuts a range: from its first day on, so many days at a time."""
-    for of in wanted.assets:
-        if of.cluster == cluster.name:
-            yield from ((of, part) for part in wanted.window.split(cluster.customer(of.customer).window_days))
+    """As Dagster's multi_run policy cuts each range of days: from its first day on, so many days at a time."""
+    for of in (of for of in wanted.assets if of.cluster == cluster.name):
+        longest = cluster.customer(of.customer).window_days
+        yield from ((of, part) for window in wanted.windows(of) for part in window.split(longest))
+
+
+def _paused(config: Config) -> Mapping[str, str]:
+    """Why nothing starts, by cluster. Where the ledger is away no window can be planned, and each says so."""
+    try:
+        with ledger_snapshot(_ledger(config)) as ledger:
+            found = read_pauses(ledger) if ledger else {}
+    except PipelineError:
+        return {}
+    return {cluster: str(pause) for cluster, pause in found.items() if pause.in_force}
 
 
 def _told(wanted: Wanted, cluster: str, answer: tuple[PlannedWindow, ...] | PipelineError) -> tuple[PlannedWindow, ...]:

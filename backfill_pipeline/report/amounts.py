@@ -16,6 +16,11 @@ def short(amount: float) -> str:
     return f"{amount:.0f}" if amount >= 9.95 or amount == int(amount) else f"{amount:.1f}"
 
 
+def counted(count: int, thing: str) -> str:
+    """1 day, 2 days, 1,000 days."""
+    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+
+
 def lasting(seconds: float) -> str:
     """The two largest units: 45s, 12m 5s, 3h 12m, 2d 4h."""
     left = round(seconds)

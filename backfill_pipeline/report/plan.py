@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backfill_pipeline.domain.forecast import Forecast, PlannedCluster, PlannedWindow
-from backfill_pipeline.report.amounts import UNKNOWN, lasting, short
+from backfill_pipeline.report.amounts import UNKNOWN, counted, lasting, short
 from backfill_pipeline.report.lists import cut_note, list_table
 
 MAX_ROWS = 200  # --json has all
@@ -35,17 +35,37 @@ def manifests(forecast: Forecast) -> str:
 
 
 def statements(forecast: Forecast) -> str:
-    """Each delete that would be sent to every shard, below a comment that says for what."""
+    """Each delete that would be sent to every shard, below a comment that says for what; a window without one says why."""
     return "\n".join(_statements(forecast.windows))
 
 
 def _statements(windows: Sequence[PlannedWindow]) -> Iterator[str]:
     for line in DRAWN.splitlines():
         yield f"-- {line}"
-    for window in (w for w in windows if w.goes):
+    for window in windows:
+        who = f"-- {window.dataset} of {window.customer} on {window.cluster}, {window.days}"
+        if not window.goes:
+            yield f"{who}: {'not planned' if window.unknown else 'refused'}"
+            yield from (f"--   {line}" for line in _why_not(window))
+            continue
         for delete in window.deletes:
-            yield f"-- {window.dataset} of {window.customer} on {window.cluster}, {window.days}"
+            yield who
             yield f"{delete.statement};"
+
+
+def _why_not(window: PlannedWindow) -> Iterator[str]:
+    """Line by line: a reason with a break in it would end its comment."""
+    for reason in (*window.refusals, window.unknown or ""):
+        yield from reason.splitlines()
+
+
+def missing(forecast: Forecast) -> Iterator[str]:
+    """What would not be done, or not now."""
+    yield from (each.paused for each in forecast.clusters if each.paused)
+    refused = sum(bool(window.refusals) for window in forecast.windows)
+    if refused:
+        yield f"{refused} of {counted(len(forecast.windows), 'window')} would be refused"
+    yield from (f"? {each.cluster} could not be planned in full: {each.why}" for each in forecast.unasked)
 
 
 def plan_tables(forecast: Forecast) -> Group:
@@ -54,6 +74,7 @@ def plan_tables(forecast: Forecast) -> Group:
 
 def _parts(forecast: Forecast) -> Iterator[RenderableType]:
     yield _clusters(forecast)
+    yield from (Text(line, "bold") for line in missing(forecast))
     yield _windows(forecast.windows)
     if any(w.refusals for w in forecast.windows):
         yield _reasons("Refused: a launch would touch nothing of these", [(w, w.refusals) for w in forecast.windows])

@@ -137,8 +137,16 @@ def entered_stack(folder: Path) -> StackState:
     """
     state = running_stack(folder)
     if state is None:
-        raise Refused(
-            "No stack runs there", where=str(folder), why="its stack.json says so", next_step="backfill demo --keep"
-        )
+        raise _no_stack(folder)
     os.environ.update(state.environment())
     return state
+
+
+def _no_stack(folder: Path) -> Refused:
+    is_there = last_state(folder.resolve()) is not None
+    return Refused(
+        "No stack runs there" if is_there else "There is no stack in that folder",
+        where=str(folder),
+        why=f"its {FILE} says so" if is_there else f"it has no {FILE} that can be read",
+        next_step=f"start one: backfill demo --keep; or name a configuration: --config, or {ENV_CONFIG}",
+    )

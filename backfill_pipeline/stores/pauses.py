@@ -1,10 +1,22 @@
-"""Clusters on which nothing may start: paused by a person, or stopped because most of their windows failed."""
+"""Clusters on which nothing may start: paused by a person, or stopped because most of their windows failed.
 
-from collections.abc import Mapping
+The pool in Dagster is what holds runs back, the ledger says who did it and why. The pool is always first and the ledger last:
+whatever ends in between, a cluster is never told as paused while runs start, and a resume that is half done is still told as
+a pause, so somebody repeats it.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
+from backfill_pipeline.domain.errors import PipelineError, Refused
+from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.stores.ledger import Ledger
+
+SetSlots = Callable[[str, int], object]
+"""Gives a pool of Dagster's so many slots; with 0 nothing starts."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,14 @@ class Pause:
     def in_force(self) -> bool:
         return self.resumed_at is None
 
+    def __str__(self) -> str:
+        """What whoever launches there has to know."""
+        how, since = "stopped" if self.is_stopped else "paused", self.since.astimezone(UTC)
+        return (
+            f"{self.cluster} is {how} by {self.by_whom} since {since:%Y-%m-%d %H:%M} UTC: {self.why}; "
+            f"nothing starts until `backfill resume {self.cluster}`"
+        )
+
 
 def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
     """Cluster -> its last pause, also one that is over."""
@@ -30,6 +50,58 @@ def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
             "SELECT cluster, is_stopped, why, by_whom, since, resumed_at FROM ledger.pauses"
         ).fetchall()
     return {row[0]: Pause(*row) for row in rows}
+
+
+def hold(
+    set_slots: SetSlots, ledger: Ledger, cluster: str, *, why: str, by_whom: str, is_stopped: bool = False
+) -> None:
+    """Nothing more starts there, whoever launches it; what runs goes on.
+
+    Raises:
+        Refused: no reason is given.
+        PipelineError: Dagster or the ledger is away; it says what is half done.
+    """
+    if not why.strip():
+        raise Refused(
+            "A pause needs a reason",
+            where=cluster,
+            why="whoever wonders why nothing starts reads it",
+            next_step=f"backfill pause {cluster} --why 'its disk is being changed'",
+        )
+    again = f"backfill pause {cluster} --why {shlex.quote(why)}"
+    with _told(f"It is not sure that {cluster} is paused", again):
+        set_slots(cluster_pool(cluster), 0)
+    with _told(f"Nothing more starts on {cluster}, but `backfill status` does not say that it is paused", again):
+        write_pause(ledger, cluster, why=why, by_whom=by_whom, is_stopped=is_stopped)
+
+
+def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pause | None:
+    """The pause or stop that this ended; None if there was none. The pool gets its slots in any case.
+
+    Raises:
+        PipelineError: Dagster or the ledger is away; it says what is half done.
+    """
+    pause, again = read_pauses(ledger).get(cluster), f"backfill resume {cluster}"
+    with _told(f"It is not sure that {cluster} goes on; it is still told as paused", again):
+        set_slots(cluster_pool(cluster), slots)
+    with _told(f"Runs start on {cluster}, but `backfill status` still says that it is paused", again):
+        end_pause(ledger, cluster)
+    return pause if pause and pause.in_force else None
+
+
+@contextmanager
+def _told(what: str, again: str) -> Iterator[None]:
+    try:
+        yield
+    except PipelineError as error:
+        raise PipelineError(
+            what,
+            where=error.where,
+            why=f"{error.what}: {error.why}",
+            next_step=f"mend that, and repeat it: {again}",
+            kind=error.kind,
+            code=error.code,
+        ) from error
 
 
 def paused_clusters(ledger: Ledger) -> frozenset[str]:

@@ -145,6 +145,22 @@ def test_a_partition_key_is_the_day_that_it_says(day: date) -> None:
     assert parse_day(str(day)) == day
 
 
+@pytest.mark.parametrize("text", ["20260101", "2026-W01-5", "2026W015", " 2026-01-01"])
+def test_a_day_in_another_form_is_taken_for_a_partition_key(text: str) -> None:
+    with pytest.raises(Refused, match="Not a day"):
+        parse_day(text)
+
+
+@given(days, st.integers(1, 400))
+def test_a_reversed_range_is_explained_with_days_that_nobody_gave(last: date, back: int) -> None:
+    first = last + timedelta(days=back)
+    with pytest.raises(Refused) as refused:
+        from_inclusive_days(first, last)
+    assert str(refused.value) == (
+        f"The range is reversed. Where: {first} to {last}. Why: the last day is before the first. Next: swap them."
+    )
+
+
 @pytest.mark.parametrize("text", ["0001-01-01", "1899-12-31", "2301-01-01", "9999-12-31", "2026-02-30", "", "today"])
 def test_a_day_that_no_window_can_hold_is_refused_and_no_traceback(text: str) -> None:
     """The day after the last one of year 9999 is an error of Python's, deep in whatever asked."""

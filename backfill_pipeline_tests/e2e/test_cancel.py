@@ -50,8 +50,11 @@ def test_a_cancel_leaves_days_empty_only_where_that_is_said_and_they_can_be_done
         assert "--leave-empty cancels them too" in refused.stderr
         assert run_of(pipeline, "acme-east").run_id == run.run_id, "nothing was cancelled"
         assert asked(pipeline, "cancel", *EAST, "--leave-empty").returncode == 1, "nobody answered"
-        backfill(pipeline, "cancel", *EAST, "--leave-empty", "--yes")
+        said = backfill(pipeline, "cancel", *EAST, "--leave-empty", "--yes")
+        assert f"run {run.run_id}: conversations of acme-east on north, {WHOLE}, by " in said
+        assert "cancelled; 1 window is WITHOUT ROWS" in said or "asked to end: 1 backfill and 1 run" in said, said
         assert pipeline.run_over(run.run_id).value == "CANCELED"
+    assert run.run_id in {r.run_id for r in pipeline.client.bad_runs(run.tags["dagster/backfill"])}
     (cluster,) = json.loads(asked(pipeline, "status", *DAYS, *EAST, "--json").stdout)["clusters"]
     assert cluster["days"]["emptied"] == len(WHOLE.days)
 
@@ -83,7 +86,7 @@ def test_a_cancel_that_finishes_what_is_emptied_ends_the_others(pipeline: Ui) ->
         assert cancel.stdout
         eventually("that it waits", lambda: "2 emptied windows are at work" in cancel.stdout.readline())
     said, _ = cancel.communicate(timeout=300)
-    assert (cancel.returncode, said.splitlines()[-1].startswith("cancelled")) == (0, True)
+    assert (cancel.returncode, said.splitlines()[-1].startswith("cancelled; what was emptied is finished")) == (0, True)
     ends = {asset: pipeline.run_over(run).value for asset, run in runs.items()}
     assert ends == {asset: "SUCCESS" if asset in first else "CANCELED" for asset in assets}
     assert emptied(pipeline) == set()

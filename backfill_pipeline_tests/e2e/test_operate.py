@@ -21,7 +21,7 @@ def test_what_is_launched_from_a_terminal_is_never_at_work_twice_and_a_pause_hol
             "nobody answered, so nothing was launched"
         )
         first = backfill(pipeline, "launch", *DAYS, *WHO, "--why", "stale", "--again", "--skip-logs", "--yes")
-        assert "2 days of 1 assets on north" in first
+        assert "2 days of 1 asset on north" in first
         second = backfill(pipeline, "launch", *DAYS, *WHO, "--again", "--yes")
         assert "at work: conversations of acme-east on north: backfill" in second
         assert "nothing is left to launch" in second

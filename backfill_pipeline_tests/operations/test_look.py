@@ -68,7 +68,7 @@ def test_a_document_that_never_ends_is_promised(engines: Live) -> None:
 def test_without_a_stack_and_a_configuration_nothing_is_guessed(words: tuple[str, ...], tmp_path: Path) -> None:
     done = run(*words, "--folder", str(tmp_path))
     assert done.returncode == 2
-    assert "No stack runs there" in done.stderr
+    assert "There is no stack in that folder" in done.stderr
 
 
 def test_a_narrow_terminal_loses_columns_without_a_word(engines: Live) -> None:

@@ -11,7 +11,7 @@ import jsonschema
 import psycopg
 import pytest
 import yaml
-from dagster import DailyPartitionsDefinition, PartitionKeyRange
+from dagster import AssetKey, BackfillPolicy, DailyPartitionsDefinition
 from dagster._core.definitions import automation_tick_evaluation_context as dagster_cuts
 
 from backfill_pipeline.config import Config, Replica, Secret, Shard
@@ -31,6 +31,7 @@ from backfill_pipeline.steps.dry_run import Before, foresee
 from backfill_pipeline.steps.records import Inspection
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline.stores.progress import last_marker, ledger_snapshot
 from backfill_pipeline_tests.clients.workflows import Started, an_input, polled
 from backfill_pipeline_tests.live import Live
@@ -147,16 +148,24 @@ def test_one_refused_window_hides_what_would_be_done_to_the_others(
     assert statements(found).count("DELETE FROM") == len(first.deletes)
 
 
-def test_days_that_nobody_may_rebuild_fail_the_whole_plan(engines: Live) -> None:
-    config = engines.config
-    assets = select(config, customers=("acme",), datasets=("conversations",))
-    with_future = planned(Wanted(config, assets, date(2025, 12, 31), date(2100, 1, 2) - timedelta(days=27_000)))
-    assert with_future.windows[0].refusals
-    assert "first_day" in with_future.windows[0].refusals[0]
-    [far] = planned(Wanted(config, assets, date(2100, 1, 1), date(2100, 1, 1))).windows
-    assert "ends after yesterday" in far.refusals[0]
-    with pytest.raises(Refused):
-        planned(Wanted(config, assets, LAST, FIRST))
+@pytest.mark.parametrize(("first", "last"), [(date(2025, 12, 31), FIRST), (LAST, date(2100, 1, 2)), (LAST, FIRST)])
+def test_days_are_planned_that_a_launch_refuses(engines: Live, first: date, last: date) -> None:
+    """Before the cluster's first day, not over yet, or in the wrong order."""
+    with pytest.raises(Refused, match=r"no partition|reversed"):
+        planned(Wanted(engines.config, select(engines.config), first, last))
+
+
+def test_nobody_is_told_that_a_launch_would_wait_for_a_paused_cluster(engines: Live, ledger: Ledger) -> None:
+    write_pause(ledger, "north", why="its disk is being changed", by_whom="alice")
+    try:
+        north, south = foreseen(engines.config).clusters
+    finally:
+        end_pause(ledger, "north")
+    assert south.paused is None
+    assert north.paused
+    assert north.paused.startswith("north is paused by alice since 20")
+    assert north.paused.endswith("UTC: its disk is being changed; nothing starts until `backfill resume north`")
+    assert foreseen(engines.config).clusters[0].paused is None
 
 
 def test_a_cluster_that_is_away_hides_the_others_or_counts_as_nothing(engines: Live) -> None:
@@ -211,24 +220,28 @@ def test_a_manifest_is_not_that_of_the_job_or_tells_a_secret(engines: Live) -> N
 
 
 @pytest.mark.parametrize("window_days", [1, 7, 10, 31])
-def test_windows_are_cut_elsewhere_than_dagsters_backfill_cuts_them(engines: Live, window_days: int) -> None:
+@pytest.mark.parametrize("left_out", [(), (2,), (1, 8, 9, 31)])
+def test_windows_are_cut_elsewhere_than_dagsters_backfill_cuts_them(
+    engines: Live, window_days: int, left_out: tuple[int, ...]
+) -> None:
     cluster = engines.config.cluster("north")
     customers = [cluster.customer("acme").model_copy(update={"window_days": window_days})]
     config = engines.config.model_copy(update={"clusters": [cluster.model_copy(update={"customers": customers})]})
-    assets = select(config, datasets=("conversations",))
-    wanted = Wanted(config, assets, date(2026, 1, 1), date(2026, 1, 31))
+    [of] = select(config, datasets=("conversations",))
+    days = [date(2026, 1, d) for d in range(1, 32) if d not in left_out]
+    wanted = Wanted(config, (of,), days[0], days[-1], days={of: days} if left_out else None)
     ours = [(str(w.days[0]), str(w.days[-1])) for _, w in windows_to_run(wanted, config.clusters[0])]
-    requests = dagster_cuts._build_run_requests_for_partition_key_range(
+    requests = dagster_cuts._build_run_requests_with_backfill_policy(
+        [AssetKey("of")],
         [],
-        [],
+        BackfillPolicy.multi_run(window_days),
+        frozenset(map(str, days)),
         DailyPartitionsDefinition("2026-01-01"),
-        PartitionKeyRange("2026-01-01", "2026-01-31"),
-        window_days,
         {},
         None,
     )  # type: ignore[arg-type]
     start, end = (f"dagster/asset_partition_range_{n}" for n in ("start", "end"))
-    assert ours == [(r.tags[start], r.tags[end]) for r in requests]
+    assert ours == sorted((r.tags[start], r.tags[end]) for r in requests)
 
 
 def test_the_document_changes_behind_the_back_of_who_reads_it(engines: Live) -> None:

@@ -1,0 +1,146 @@
+"""`backfill cancel`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples, told_on_change
+from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm
+from backfill_pipeline.cli.work import assets, cut, work_of
+
+if TYPE_CHECKING:
+    from backfill_pipeline.clients.dagster import RunState, Unfinished
+    from backfill_pipeline.operations.cancel import AtWork, Canceller
+
+
+@app.command(
+    epilog=examples("backfill cancel --cluster north --finish", "backfill cancel --customer acme --leave-empty")
+)
+def cancel(
+    cluster: Clusters = None,
+    customer: Customers = None,
+    dataset: Datasets = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Windows that are emptied are finished first.")] = False,
+    leave_empty: Annotated[bool, typer.Option("--leave-empty", help="They are left without rows.")] = False,
+    yes: Yes = False,
+    folder: Folder = LOCAL,
+    config: ConfigFile = None,
+    dagster: DagsterUrl = None,
+) -> None:
+    """Cancel backfills and runs of these customers; with no option, of all customers and datasets on all clusters.
+
+    A window that has lost its rows is finished, or left empty by name. Exit code 1 if a run could not be asked to end, or a
+    backfill goes on that has other customers too.
+    """
+    from backfill_pipeline.cli.site import dagster_client, site_of
+    from backfill_pipeline.operations.cancel import Canceller, refuse_emptied
+    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.steps.systems import open_ledger
+
+    if finish and leave_empty:
+        raise typer.BadParameter("--finish and --leave-empty: use one of them")
+    site = site_of(folder, config, dagster)
+    wanted = select(site.config, cluster or (), customer or (), dataset or ())
+    canceller = Canceller(dagster_client(site), open_ledger(site.config), wanted)
+    found = canceller.look()
+    for line in _told(found):
+        typer.echo(line)
+    if found.is_nothing:
+        raise typer.Exit(1 if found.beyond else 0)
+    if not (finish or leave_empty):
+        refuse_emptied(found)
+    confirm(yes, _question(found, finish=finish))
+    if not (finish or leave_empty):
+        refuse_emptied(found := canceller.look())  # a question may stand for minutes
+    refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
+    for run_id, reason in refused.items():
+        typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
+    typer.echo(_finished(canceller) if finish else _left(canceller, found, refused))
+    raise typer.Exit(1 if refused or found.beyond else 0)
+
+
+def _told(found: "AtWork") -> Iterator[str]:
+    """Everything that a cancel would end, and what it would not."""
+    yield from map(_beyond, found.beyond)
+    if found.is_nothing and not found.beyond:
+        yield "nothing is at work there"
+    yield from cut([f"backfill {b.backfill_id}: {assets(b.keys)}" for b in found.backfills], "backfills")
+    yield from cut([_run(run) for run in found.runs], "runs")
+    for run, emptied in found.emptied:
+        who = f"{emptied.dataset} of {emptied.customer} on {emptied.cluster}"
+        yield f"emptied: {who}, {emptied.window}, run {run.run_id}"
+
+
+def _beyond(backfill: "Unfinished") -> str:
+    clusters = sorted({key[1] for key in backfill.keys if len(key) > 1})
+    pauses = " and ".join(f"`backfill pause {c} --why ...`" for c in clusters)
+    whole = " ".join(f"--cluster {c}" for c in clusters)
+    return (
+        f"backfill {backfill.backfill_id} has other customers too: it is not cancelled, and goes on to launch these. "
+        f"{pauses} lets nothing more start; `backfill cancel {whole}` cancels all of it"
+    )
+
+
+def _run(run: "RunState") -> str:
+    return f"run {run.run_id}: {work_of(run)}, by {_by(run.tags)}, {run.status}"
+
+
+def _by(run_tags: Mapping[str, str]) -> str:
+    """Not this process's account, which a run of the UI has nothing to do with."""
+    from backfill_pipeline.defs import tags
+
+    names = (tags.LAUNCHED_BY, "dagster/sensor_name", "dagster/schedule_name")
+    return next((run_tags[n] for n in names if run_tags.get(n)), "somebody in the UI")
+
+
+def _question(found: "AtWork", *, finish: bool) -> str:
+    from backfill_pipeline.report.amounts import counted
+
+    count = len(found.emptied)
+    if finish and count:
+        ends = _counts(found.backfills, [r for r in found.runs if r.run_id not in found.emptying])
+        return f"Finish {counted(count, 'emptied window')}{f', and cancel {ends}' if ends else ''}?"
+    left = f", and leave {counted(count, 'window')} WITHOUT ROWS" if count else ""
+    return f"Cancel {_counts(found.backfills, found.runs)}{left}?"
+
+
+def _counts(backfills: "Sequence[Unfinished]", runs: "Sequence[RunState]") -> str:
+    from backfill_pipeline.report.amounts import counted
+
+    kinds = ((len(backfills), "backfill"), (len(runs), "run"))
+    return " and ".join(counted(count, kind) for count, kind in kinds if count)
+
+
+def _tell_finishing() -> "Callable[[AtWork], None]":
+    from backfill_pipeline.report.amounts import counted
+
+    tell = told_on_change()
+
+    def on_poll(found: "AtWork") -> None:
+        count, others = len(found.emptied), len(found.runs) - len(found.emptying)
+        windows = f"{counted(count, 'emptied window')} {'is' if count == 1 else 'are'} at work"
+        tell(f"{windows}; {counted(others, 'other run')} {'ends, or is' if others == 1 else 'end, or are'} asked to")
+
+    return on_poll
+
+
+def _finished(canceller: "Canceller") -> str:
+    empty = _empty(canceller)
+    return f"cancelled; {empty}" if empty else "cancelled; what was emptied is finished, no window is without rows"
+
+
+def _left(canceller: "Canceller", found: "AtWork", refused: Mapping[str, str]) -> str:
+    left = canceller.wait_over(found, but=frozenset(refused))
+    if not left.is_nothing:
+        counts = _counts(left.backfills, left.runs)
+        return f"asked to end: {counts}; `backfill status` says when they are over, and what is left without rows"
+    return f"cancelled; {_empty(canceller) or 'no window is left without rows'}"
+
+
+def _empty(canceller: "Canceller") -> str:
+    from backfill_pipeline.report.amounts import counted
+
+    count = len(canceller.without_rows())
+    them, are = ("it", "is") if count == 1 else ("them", "are")
+    return f"{counted(count, 'window')} {are} WITHOUT ROWS: `backfill status` shows {them}" if count else ""
