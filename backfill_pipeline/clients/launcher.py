@@ -48,6 +48,14 @@ class Launcher(Protocol):
         """
         ...
 
+    def check(self, launch: Launch) -> None:
+        """Return if `ensure` would make the Job, or adopt it; nothing is made.
+
+        Raises:
+            PipelineError: what `ensure` would raise.
+        """
+        ...
+
     def manifest(self, launch: Launch) -> dict[str, Any]:
         """The Job that `ensure` would make, as a manifest to be shown; nothing is made.
 

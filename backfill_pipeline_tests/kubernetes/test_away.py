@@ -66,6 +66,9 @@ def test_an_api_that_is_away_is_named_within_its_deadline_and_nothing_is_lost(
         started = time.monotonic()
         with pytest.raises(PipelineError, match=control_plane.plane.server) as raised:
             jobs.status("one")
+        with pytest.raises(PipelineError) as unchecked:
+            jobs.check(launch())
+        assert unchecked.value.may_pass
         assert time.monotonic() - started < 15
     assert raised.value.kind is Kind.UNREACHABLE
     assert over(jobs, "one", 60).state is JobState.SUCCEEDED

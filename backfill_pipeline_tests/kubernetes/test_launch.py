@@ -83,6 +83,41 @@ def test_a_suspended_cronjob_is_named(alone: Namespace, jobs: KubernetesJobs) ->
         jobs.ensure(launch())
 
 
+def test_a_check_makes_a_job_or_finds_a_fault_where_ensure_finds_none(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.check(launch())
+    assert client.BatchV1Api(alone.api).list_namespaced_job(alone.name).items == []
+    jobs.ensure(launch())
+    jobs.check(launch())
+    assert jobs.ensure(launch()).adopted
+
+
+TOO_LONG = {"backfill-pipeline/why": "x" * 300_000}
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], Launch, Kind, str]] = {
+    "missing": ({}, replace(launch(), cronjob="absent"), Kind.MISSING, r'cronjobs\.batch "absent" not found'),
+    "suspended": ({"suspend": True}, launch(), Kind.MISSING, "it is suspended"),
+    "422": ({}, replace(launch(), annotations=TOO_LONG), Kind.STOP, r"\(nothing was made\) \[422\]"),
+    "foreign": ({}, launch(attempt="another"), Kind.REFUSED, "exists and is not ours"),
+}
+
+
+@pytest.mark.parametrize(("spec", "wanted", "kind", "why"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_job_that_could_not_be_made_is_noticed_only_when_its_rows_are_deleted(
+    alone: Namespace, jobs: KubernetesJobs, spec: dict[str, Any], wanted: Launch, kind: Kind, why: str
+) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.ensure(launch())
+    client.BatchV1Api(alone.api).patch_namespaced_cron_job(CRONJOB, alone.name, {"spec": spec})
+    with pytest.raises(PipelineError, match=why) as raised:
+        jobs.check(wanted)
+    assert raised.value.kind is kind
+
+
+def test_a_suspended_cronjob_can_still_be_shown(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO, suspend=True)
+    assert jobs.manifest(launch())["kind"] == "Job"
+
+
 def test_exit_3_is_told(alone: Namespace, jobs: KubernetesJobs) -> None:
     alone.cronjob(CRONJOB, "python", "-c", "print('oops'); raise SystemExit(3)")
     jobs.ensure(launch())

@@ -43,20 +43,33 @@ class KubernetesJobs:
         self._streams: dict[str, LogStream] = {}
 
     def ensure(self, launch: Launch) -> JobHandle:
-        template = self._cronjob(launch.cronjob)
+        return JobHandle(launch.job_name) if self._made(launch, "create the Job") else self._adopted(launch)
+
+    def check(self, launch: Launch) -> None:
+        """With `dryRun`: the same right, admission and validation as of `ensure`, and nothing is kept."""
+        if not self._made(launch, "take the Job when it was asked with dryRun (nothing was made)", dry_run="All"):
+            self._adopted(launch)
+
+    def _made(self, launch: Launch, what: str, **how: str) -> bool:
+        """False: there is one of that name."""
+        job = job_of(self._usable(launch.cronjob), launch)
         try:
-            self._call(self._batch.create_namespaced_job, "create the Job", self._namespace, job_of(template, launch))
-            return JobHandle(launch.job_name)
+            self._call(self._batch.create_namespaced_job, what, self._namespace, job, **how)
         except PipelineError as error:
             if error.code != "409":
                 raise
-        return self._adopted(launch)
+            return False
+        return True
 
     def manifest(self, launch: Launch) -> Tree:
         return job_of(masked(self._cronjob(launch.cronjob)), launch)
 
     def _cronjob(self, name: str) -> Tree:
-        found = self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+
+    def _usable(self, name: str) -> Tree:
+        """The CronJob, from which a Job may be made."""
+        found = self._cronjob(name)
         if found["spec"].get("suspend"):
             raise PipelineError(
                 f"The CronJob {name} can't be used",
