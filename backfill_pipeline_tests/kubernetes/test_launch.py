@@ -1,8 +1,10 @@
 """The launch matrix on a real API server: what is made, adopted, refused; and how a Job's end is told."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,6 +156,56 @@ def test_cancel_waits_until_the_process_is_gone(alone: Namespace, jobs: Kubernet
     assert jobs.status("one").state is JobState.GONE
     assert client.CoreV1Api(alone.api).list_namespaced_pod(alone.name).items == []
     jobs.cancel("one")
+
+
+BEATS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    open(sys.argv[1], 'w').write(str(time.time()))
+    time.sleep(0.1)
+"""
+
+
+def beating(alone: Namespace, jobs: KubernetesJobs, file: Path) -> None:
+    """A Job that writes until it is killed."""
+    alone.cronjob(CRONJOB, "python", "-c", BEATS, str(file))
+    jobs.ensure(launch())
+    until("it writes", file.exists)
+
+
+def is_written(file: Path) -> bool:
+    before = file.read_text()
+    time.sleep(1)
+    return file.read_text() != before
+
+
+def test_d16_a_pod_that_was_orphaned_writes_on_beside_its_successor(
+    alone: Namespace, jobs: KubernetesJobs, tmp_path: Path
+) -> None:
+    batch, core = client.BatchV1Api(alone.api), client.CoreV1Api(alone.api)
+    beating(alone, jobs, tmp_path / "beat")
+    batch.delete_namespaced_job("one", alone.name, propagation_policy="Orphan")
+    until("its end", lambda: jobs._job("one") is None)
+    [pod] = [p.metadata.name for p in core.list_namespaced_pod(alone.name).items]
+    assert jobs.status("one").state is JobState.RUNNING
+    with pytest.raises(PipelineError, match=f"-n {alone.name} delete pod {pod}; then rerun") as raised:
+        jobs.cancel("one", deadline_seconds=2)
+    assert raised.value.kind is Kind.RETRY
+    core.delete_namespaced_pod(pod, alone.name)
+    jobs.cancel("one")
+    assert not is_written(tmp_path / "beat")
+    assert jobs.status("one").state is JobState.GONE
+
+
+def test_d16_a_job_deleted_by_hand_is_gone_while_its_process_still_writes(
+    alone: Namespace, jobs: KubernetesJobs, tmp_path: Path
+) -> None:
+    beating(alone, jobs, tmp_path / "beat")
+    client.BatchV1Api(alone.api).delete_namespaced_job("one", alone.name, propagation_policy="Background")
+    until("its end", lambda: jobs._job("one") is None)
+    jobs.cancel("one")
+    assert not is_written(tmp_path / "beat")
 
 
 def changed(alone: Namespace, change: Callable[[client.V1JobSpec], None]) -> None:

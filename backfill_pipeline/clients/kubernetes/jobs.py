@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
-from backfill_pipeline.clients.kubernetes.state import has_ended, status_of, task_of
+from backfill_pipeline.clients.kubernetes.state import at_work, has_ended, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -93,8 +93,7 @@ class KubernetesJobs:
         return JobHandle(launch.job_name, adopted=True)
 
     def status(self, name: str) -> JobStatus:
-        job = self._job(name)
-        pods = self._pods(name) if job else []
+        job, pods = self._job(name), self._pods(name)
         return status_of(job, pods, self._events(name) if job and not pods else ())
 
     def resume(self, name: str) -> None:
@@ -155,15 +154,21 @@ class KubernetesJobs:
         return answer
 
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
-        if self._job(name) is None:
-            return
-        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
-        self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
+        """A Job that is not there may have left its pod at work, which is no less of a writer."""
+        self._delete(name)
         end = time.monotonic() + deadline_seconds
-        while self._job(name) is not None or self._pods(name):
+        while (job := self._job(name)) or at_work(self._pods(name)):
             if time.monotonic() > end:
-                raise self._does_not_end(name, deadline_seconds)
+                raise self._does_not_end(name, deadline_seconds, job)
             time.sleep(POLL_SECONDS)
+
+    def _delete(self, name: str) -> None:
+        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
+        try:
+            self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
+        except PipelineError as error:
+            if error.code != "404":
+                raise
 
     def where(self, name: str) -> str:
         return f"{self._kubectl} logs job/{name}"
@@ -202,11 +207,17 @@ class KubernetesJobs:
     def _where(self, thing: str = "") -> str:
         return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
 
-    def _does_not_end(self, name: str, seconds: float) -> PipelineError:
+    def _does_not_end(self, name: str, seconds: float, job: Tree | None) -> PipelineError:
+        pods = at_work(self._pods(name))
+        why = f"it or its pod is there {seconds:.0f} s after its deletion"
+        next_step = f"look why: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}; then rerun"
+        if pods and not job:
+            why = f"somebody deleted the Job and left its pod {', '.join(pods)}, at work for {seconds:.0f} s since"
+            next_step = f"{self._kubectl} delete pod {' '.join(pods)}; then rerun"
         return PipelineError(
             f"The Job {name} does not end",
             where=self._where(f"job/{name}"),
-            why=f"it or its pod is there {seconds:.0f} s after its deletion",
-            next_step=f"look why: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}; then rerun",
+            why=why,
+            next_step=next_step,
             kind=Kind.RETRY,
         )
