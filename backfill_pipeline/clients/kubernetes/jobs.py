@@ -41,6 +41,7 @@ class KubernetesJobs:
         self._namespace = namespace
         self._kubectl = f"kubectl {f'--context {context} ' if context else ''}-n {namespace}"
         self._streams: dict[str, LogStream] = {}
+        self._unread: set[str] = set()  # Jobs that were over before the end of their log was read
 
     def ensure(self, launch: Launch) -> JobHandle:
         return JobHandle(launch.job_name) if self._made(launch, "create the Job") else self._adopted(launch)
@@ -104,13 +105,15 @@ class KubernetesJobs:
         stream = self._streams.get(name) or self._followed(name)
         if stream is None:
             return
-        if self.status(name).state.is_over:
-            stream.ended.wait(LAST_LINES_SECONDS)
+        if self.status(name).state.is_over and not stream.ended.wait(LAST_LINES_SECONDS):
+            self._unread.add(name)
         yield from stream.lines
 
     def log_error(self, name: str) -> PipelineError | None:
         stream = self._streams.get(name)
-        return stream.error if stream else None
+        if stream is None or stream.error:
+            return stream.error if stream else None
+        return self._not_read(name) if name in self._unread and not stream.ended.is_set() else None
 
     def _followed(self, name: str) -> LogStream | None:
         """In a pod that is past Pending every container has begun: a kubelet refuses the log of one that has not."""
@@ -206,6 +209,15 @@ class KubernetesJobs:
 
     def _where(self, thing: str = "") -> str:
         return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
+
+    def _not_read(self, name: str) -> PipelineError:
+        return PipelineError(
+            f"The log of the Job {name} was not read to its end",
+            where=self._where(f"job/{name}"),
+            why=f"it is over, and its last lines did not come within {LAST_LINES_SECONDS} s: the log is large or the link slow",
+            next_step=f"read the rest while its pod is there: {self.where(name)}",
+            kind=Kind.RETRY,
+        )
 
     def _does_not_end(self, name: str, seconds: float, job: Tree | None) -> PipelineError:
         pods = at_work(self._pods(name))
