@@ -216,11 +216,22 @@ def changed(alone: Namespace, change: Callable[[client.V1JobSpec], None]) -> Non
     batch.replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
 
 
-def test_a_template_whose_jobs_begin_suspended_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
-    """As a queueing controller has them; nobody but it, or a person, starts such a Job."""
+def test_a_template_whose_jobs_begin_suspended_keeps_days_empty_until_somebody_resumes_them(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
     alone.cronjob(CRONJOB, *HELLO)
     changed(alone, lambda job: setattr(job, "suspend", True))
+    for ask in (jobs.check, jobs.ensure):
+        with pytest.raises(PipelineError, match="its Jobs begin suspended"):
+            ask(launch())
+    assert client.BatchV1Api(alone.api).list_namespaced_job(alone.name).items == []
+
+
+def test_a_job_that_is_suspended_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """As a queueing controller does; nobody but it, or a person, starts such a Job."""
+    alone.cronjob(CRONJOB, "sleep", "300")
     jobs.ensure(launch())
+    client.BatchV1Api(alone.api).patch_namespaced_job("one", alone.name, {"spec": {"suspend": True}})
     until("its reason", lambda: "JobSuspended" in jobs.status("one").reason)
     found = jobs.status("one")
     assert found.state is JobState.PENDING

@@ -72,14 +72,20 @@ class KubernetesJobs:
         """The CronJob, from which a Job may be made."""
         found = self._cronjob(name)
         if found["spec"].get("suspend"):
-            raise PipelineError(
-                f"The CronJob {name} can't be used",
-                where=self._where(f"cronjob/{name}"),
-                why="it is suspended",
-                next_step=f'ask who suspended it; {self._kubectl} patch cronjob {name} -p \'{{"spec":{{"suspend":false}}}}\'',
-                kind=Kind.MISSING,
-            )
+            raise self._suspended(name, "it is suspended", '{"spec":{"suspend":false}}')
+        if found["spec"]["jobTemplate"]["spec"].get("suspend"):  # a queue that wants its Jobs so suspends them itself
+            why = "its Jobs begin suspended (jobTemplate.spec.suspend): they wait until somebody resumes them, on emptied days"
+            raise self._suspended(name, why, '{"spec":{"jobTemplate":{"spec":{"suspend":false}}}}')
         return found
+
+    def _suspended(self, name: str, why: str, patch: str) -> PipelineError:
+        return PipelineError(
+            f"The CronJob {name} can't be used",
+            where=self._where(f"cronjob/{name}"),
+            why=why,
+            next_step=f"ask who suspended it; {self._kubectl} patch cronjob {name} -p '{patch}'",
+            kind=Kind.MISSING,
+        )
 
     def _adopted(self, launch: Launch) -> JobHandle:
         job = self._job(launch.job_name)
