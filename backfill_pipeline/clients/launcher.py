@@ -48,6 +48,14 @@ class Launcher(Protocol):
         """
         ...
 
+    def check(self, launch: Launch) -> None:
+        """Return if `ensure` would make the Job, or adopt it; nothing is made.
+
+        Raises:
+            PipelineError: what `ensure` would raise.
+        """
+        ...
+
     def manifest(self, launch: Launch) -> dict[str, Any]:
         """The Job that `ensure` would make, as a manifest to be shown; nothing is made.
 
@@ -69,7 +77,8 @@ class Launcher(Protocol):
         ...
 
     def log_error(self, name: str) -> PipelineError | None:
-        """Why no more of the log is read, after `log` was asked for, where that does not pass: a right that is missing.
+        """Why no more of the log is read, after `log` was asked for, where that does not pass: a right that is missing, or
+        the Job was over before the end of its log came.
 
         It is no end of the Job, and so `log` gives what it has: who follows says it, and goes on without the log.
         """

@@ -41,15 +41,15 @@ class LocalJobs:
     def ensure(self, launch: Launch) -> JobHandle:
         folder, spec = self._jobs / launch.job_name, self._spec(launch)
         adopted = not _create(folder, spec)
-        if adopted and _read(folder)["labels"] != spec["labels"]:
-            raise Refused(
-                f"A Job named {launch.job_name} exists and is not ours",
-                where=str(folder),
-                why="its labels are not those of this attempt",
-                next_step="look whose it is; remove it if nobody needs it, then rerun",
-            )
+        if adopted:
+            _refuse_foreign(folder, spec)
         self.resume(launch.job_name)
         return JobHandle(launch.job_name, adopted)
+
+    def check(self, launch: Launch) -> None:
+        folder, spec = self._jobs / launch.job_name, self._spec(launch)
+        if (folder / "spec.json").exists():
+            _refuse_foreign(folder, spec)
 
     def manifest(self, launch: Launch) -> dict[str, Any]:
         tree = _cronjob(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
@@ -110,7 +110,7 @@ class LocalJobs:
         return _until(lambda: not _is_locked(folder), seconds)
 
     def _spec(self, launch: Launch) -> dict[str, Any]:
-        container = _container(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
+        container = _usable(self._manifests / f"{launch.cronjob}.yaml", launch.cronjob)
         # A value from elsewhere (secretKeyRef) is this process's own variable here, so it is left alone.
         env = {e["name"]: str(e.get("value", "")) for e in container.get("env", []) if "valueFrom" not in e}
         return {
@@ -122,8 +122,12 @@ class LocalJobs:
         }
 
 
-def _container(manifest: Path, cronjob: str) -> dict[str, Any]:
-    container = dict(_cronjob(manifest, cronjob)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
+def _usable(manifest: Path, cronjob: str) -> dict[str, Any]:
+    """The container of a CronJob from which a Job may be made."""
+    spec = _cronjob(manifest, cronjob)["spec"]
+    container = dict(spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
+    if spec.get("suspend"):
+        raise _unusable(cronjob, manifest, "the CronJob is suspended")
     if not container.get("command"):
         raise _unusable(cronjob, manifest, "its container has no command, and there is no image here that has one")
     return container
@@ -134,11 +138,8 @@ def _cronjob(manifest: Path, cronjob: str) -> dict[str, Any]:
     try:
         tree = dict(yaml.safe_load(manifest.read_text(encoding="utf-8")))
         dict(tree["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
-        is_suspended = bool(tree["spec"].get("suspend"))
     except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise _unusable(cronjob, manifest, f"{type(error).__name__}: {error}") from None
-    if is_suspended:
-        raise _unusable(cronjob, manifest, "the CronJob is suspended")
     return tree
 
 
@@ -164,6 +165,16 @@ def _create(folder: Path, spec: Mapping[str, Any]) -> bool:
         return False
     finally:
         mine.unlink()
+
+
+def _refuse_foreign(folder: Path, spec: Mapping[str, Any]) -> None:
+    if _read(folder)["labels"] != spec["labels"]:
+        raise Refused(
+            f"A Job named {folder.name} exists and is not ours",
+            where=str(folder),
+            why="its labels are not those of this attempt",
+            next_step="look whose it is; remove it if nobody needs it, then rerun",
+        )
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ ENV_LABEL_END_FROM = "LABEL_CONVERSATIONS_WITH_AGENT_ASSISTANCE_CONV_END_AT_RANG
 _LINE = re.compile(
     r"Created reindex conversations job: "
     r"name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s]+)/jobs/(?P<job>[^/\s,]+), "
-    r"execution_id=(?P<execution>\S+), cluster=(?P<cluster>[^\s\"]+)"
+    r"execution_id=(?P<execution>\S+), cluster=(?P<cluster>[A-Za-z0-9._-]+)"
 )
 
 

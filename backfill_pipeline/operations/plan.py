@@ -1,6 +1,6 @@
 """What a launch of these days would do: windows as Dagster's backfill cuts them, each planned by the steps' own functions.
 
-Reads only: ledger (a snapshot), PostgreSQL, ClickHouse, Temporal, and the CronJobs where manifests are wanted.
+Reads only: ledger (a snapshot), PostgreSQL, ClickHouse, Temporal, the CronJobs; Jobs are asked for with `dryRun`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -26,18 +26,21 @@ def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None
 
     Raises:
         Refused: after such a wait a guard says no.
-        PipelineError: the cluster stayed unwell and nothing was deleted; or a delete failed or is not done in time,
-            with the mutation's id and how to kill it.
+        PipelineError: the cluster stayed unwell, or the Job could not be made, and nothing was deleted; or a delete failed
+            or is not done in time, with the mutation's id and how to kill it.
     """
     started = time.monotonic()
     attempt, shards = inspection.attempt, systems.clickhouse.shards
     work = [(s, d) for d in inspection.plan.deletes for s in shards]
     begun: Work = []
     with holding(systems, attempt, "delete", inspection.launched_by), _killed_on_cancel(systems, begun):
-        waited = _wait_before_the_first(systems, inspection, tell)
+        is_first = not systems.ledger.is_delete_submitted(attempt)
+        waited = _wait_before_the_first(systems, inspection, tell) if is_first else 0.0
         before = [mutations.survivors(s, d) for s, d in work]
         for shard, statement in work:
             mutations.ready(shard, statement, sleep=systems.sleep)
+        if is_first:  # days that nobody could fill again are better left as they are
+            systems.launcher.check(inspection.plan.launches[0])
         systems.ledger.check_held(attempt)
         systems.ledger.mark_delete_submitted(attempt)
         for shard, statement in work:
@@ -48,12 +51,7 @@ def delete(systems: Systems, inspection: Inspection, tell: Tell = lambda _: None
 
 
 def _wait_before_the_first(systems: Systems, inspection: Inspection, tell: Tell) -> float:
-    """A step that is repeated after its delete has begun does not wait.
-
-    Its window is emptied, dashboards lack the days until they are written again, and no wait makes that shorter.
-    """
-    if systems.ledger.is_delete_submitted(inspection.attempt):
-        return 0.0
+    """Of a step that is repeated after its delete has begun the window is emptied, and no wait makes that shorter."""
     if waited := wait_until_healthy(systems, systems.log, tell):
         check_again(systems, inspection)
     return waited

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from backfill_pipeline.domain import cuts
 from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.guards import Approval, refusals, window_refusals
 from backfill_pipeline.domain.markers import draw_marker
 from backfill_pipeline.domain.plans import Attempt, Claim, Plan
@@ -67,7 +68,8 @@ def foresee(
     source, target = together(signals.source or {}), together(signals.target or {})
     sized = cut(systems, attempt, source, before.tried, job_days)
     planned = plan(systems, sized, signals.strays, approved)
-    return Foreseen((*reasons, *refusals(signals, limits)), sized, planned, source, target)
+    reasons = (*reasons, *refusals(signals, limits), *_of_launch(systems, planned))
+    return Foreseen(reasons, sized, planned, source, target)
 
 
 def _of_first_day(systems: Systems, claim: Claim) -> Iterator[str]:
@@ -81,6 +83,16 @@ def _held(claim: Claim, held: Sequence[Held]) -> Iterator[str]:
     for each in (h for h in held if h.of == mine and h.attempt_id != claim.attempt_id):
         if taken := [str(d) for d in each.days if d in claim.window.days]:
             yield f"run {each.run_id} is at work on {', '.join(taken[:10])}"
+
+
+def _of_launch(systems: Systems, planned: Plan) -> Iterator[str]:
+    """That the cluster is away is no reason: it is unknown then whether the Job could be made."""
+    try:
+        systems.launcher.check(planned.launches[0])
+    except PipelineError as error:
+        if error.may_pass:
+            raise
+        yield str(error)
 
 
 def _foreign(systems: Systems, claim: Claim, unended: Sequence[Attempt]) -> Iterator[str]:

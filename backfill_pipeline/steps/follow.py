@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
 from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
 from backfill_pipeline.domain.causes import Remedy
-from backfill_pipeline.domain.contracts import Progress, execution_from_line, labelled_from_line
+from backfill_pipeline.domain.contracts import Execution, Progress, execution_from_line, labelled_from_line
 from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose
@@ -35,6 +35,7 @@ class Watched:
     told: profile -> progress, from the log of a Job that does the work itself.
     waited_for: what the Job's pod lacked when it was last seen, if it never ran.
     unread: why the Job's log is not read, where that does not pass.
+    has_others: its log names executions that are none of the attempt's.
     is_ended: False, nobody follows the Job any more and it may yet begin.
     """
 
@@ -44,6 +45,7 @@ class Watched:
     job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
     waited_for: str = ""
     unread: str = ""
+    has_others: bool = False
     is_ended: bool = True
 
     @property
@@ -173,9 +175,9 @@ def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> N
         systems.launcher.resume(job_name)
     workflow = DATASETS[part.dataset].workflow
     if workflow is None:
-        watched.told.update(_told(systems, job_name))
+        watched.told.update(_told(systems, part, job_name))
         return
-    watched.profiles.update(_from_log(systems, job_name))
+    watched.profiles.update(_from_log(systems, part, job_name, watched))
     if watched.job.state.is_over and watched.missing(part):
         watched.profiles.update(_from_input(systems, part, workflow))
     _look_at_executions(systems, watched)
@@ -202,14 +204,35 @@ def _look_at_executions(systems: Systems, watched: Watched) -> None:
         watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
 
 
-def _from_log(systems: Systems, job_name: str) -> Mapping[str, str]:
-    found = (execution_from_line(line) for line in _log(systems, job_name))
-    return {e.workflow_id: e.profile for e in found if e}
+def _from_log(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> Mapping[str, str]:
+    """A line may name anybody's execution, and whatever is followed is cancelled with the run: only the attempt's own."""
+    found = [e for e in map(execution_from_line, _log(systems, job_name)) if e]
+    _tell_others(systems, part, job_name, watched, [e for e in found if not _is_of(part, e)])
+    return {e.workflow_id: e.profile for e in found if _is_of(part, e)}
 
 
-def _told(systems: Systems, job_name: str) -> Mapping[str, Progress]:
-    found = (labelled_from_line(line) for line in _log(systems, job_name))
-    return {f.profile: Progress(f.done, 0, f.total) for f in found if f}
+def _is_of(part: Attempt, named: Execution) -> bool:
+    return (named.customer, named.cluster) == (part.customer, part.cluster) and named.profile in part.profiles
+
+
+def _tell_others(systems: Systems, part: Attempt, job_name: str, watched: Watched, others: Sequence[Execution]) -> None:
+    if not others or watched.has_others:
+        return
+    watched.has_others = True
+    named = ", ".join(
+        f"{e.workflow_id} (customer {e.customer}, profile {e.profile}, cluster {e.cluster})" for e in others[:5]
+    )
+    ours = f"customer {part.customer}, profiles {', '.join(part.profiles)}, cluster {part.cluster}"
+    systems.log(
+        f"WARNING: the log of Job {job_name} names executions that are started for somebody else; they are ignored, "
+        f"neither followed nor cancelled. This run's: {ours}. Named: {named}. "
+        "Look at the CronJob's command and env, and who changed them"
+    )
+
+
+def _told(systems: Systems, part: Attempt, job_name: str) -> Mapping[str, Progress]:
+    found = [f for f in map(labelled_from_line, _log(systems, job_name)) if f]
+    return {f.profile: Progress(f.done, 0, f.total) for f in found if f.customer == part.customer}
 
 
 def _log(systems: Systems, job_name: str) -> Iterator[str]:
@@ -299,7 +322,7 @@ def _end_all(systems: Systems, part: Attempt, job_name: str, watched: Watched) -
 def _learn_executions(systems: Systems, part: Attempt, job_name: str, watched: Watched, workflow: WorkflowKind) -> None:
     """The Job may have started some since the last look, and none is known where its log is not read."""
     with suppress(PipelineError):  # a log that can't be read: Temporal knows them too
-        watched.profiles.update(_from_log(systems, job_name))
+        watched.profiles.update(_from_log(systems, part, job_name, watched))
     if watched.missing(part):
         watched.profiles.update(_from_input(systems, part, workflow))
 

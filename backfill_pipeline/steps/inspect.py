@@ -39,7 +39,7 @@ def inspect(
 
     Raises:
         Refused: with every reason; or the lease is another attempt's.
-        PipelineError: a system is away (with its address), or a table or column is missing.
+        PipelineError: a system is away (with its address), a table or column is missing, or the Job could not be made.
     """
     started = time.monotonic()
     limits = guard_limits(systems, approved)
@@ -54,9 +54,11 @@ def inspect(
         assert signals.source is not None
         assert signals.target is not None
         attempt = _cut(systems, attempt, together(signals.source), job_days)
+        planned = plan(systems, attempt, signals.strays, approved)
+        systems.launcher.check(planned.launches[0])
         return Inspection(
             attempt=attempt,
-            plan=plan(systems, attempt, signals.strays, approved),
+            plan=planned,
             launched_by=launched_by,
             approved=tuple(sorted(approved)),
             source=together(signals.source),

@@ -145,10 +145,53 @@ def test_a_secret_that_a_template_holds_in_plain_text_is_shown_to_whoever_asks_f
     assert {e["name"] for e in env(shown)} >= {*SECRETS, "FROM"}, "what there is can be seen"
 
 
-@pytest.mark.parametrize("key", ["command", "args"])
-def test_a_password_in_an_address_is_shown_to_whoever_asks_for_the_plan(key: str) -> None:
+def test_a_password_in_an_address_is_shown_to_whoever_asks_for_the_plan() -> None:
     template = cronjob()
     [container] = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    container[key] = ["serve", "--database=postgresql://me:hunter/2@db:5432/app", "http://db/health"]
+    container["image"] = "https://me:hunter/2@registry/app:1"
     [shown] = job_of(masked(template), LAUNCH)["spec"]["template"]["spec"]["containers"]
-    assert shown[key] == ["serve", "--database=postgresql://***@db:5432/app", "http://db/health"]
+    assert shown["image"] == "https://***@registry/app:1"
+
+
+GET = {"httpGet": {"port": 1, "httpHeaders": [{"name": "Authorization", "value": "hunter2"}]}}
+RUNS = {"exec": {"command": ["curl", "-H", "Authorization: hunter2"]}}
+SAID = {"annotations": {"vault/token": "hunter2"}}
+PLACES: dict[str, dict[str, Any]] = {
+    "command": {"command": ["sh", "-c", "curl -H 'Authorization: Bearer hunter2' http://x"]},
+    "args": {"args": ["--password", "hunter2", "--password=hunter2"]},
+    "header of a probe": {"livenessProbe": GET},
+    "header of a hook": {"lifecycle": {"preStop": GET}},
+    "command of a probe": {"readinessProbe": RUNS},
+    "command of a hook": {"lifecycle": {"postStart": RUNS}},
+}
+
+
+def shown_with(**more: Any) -> str:
+    """The manifest as it is shown, whose template's container, init container, metadata and volumes hold this."""
+    template = cronjob()
+    job = template["spec"]["jobTemplate"]
+    pod = job["spec"]["template"]
+    pod["spec"]["containers"][0] |= more.get("container", {})
+    pod["spec"]["initContainers"] = [{"name": "first", **more.get("container", {})}]
+    pod["spec"]["volumes"] = more.get("volumes", [])
+    job["metadata"] |= more.get("metadata", {})
+    pod["metadata"] |= more.get("metadata", {})
+    assert "hunter2" in str(job_of(template, LAUNCH)), "the Job itself needs it"
+    return str(job_of(masked(template), LAUNCH))
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_secret_in_a_command_or_a_header_is_shown_to_whoever_asks_for_the_plan(place: dict[str, Any]) -> None:
+    assert "hunter2" not in shown_with(container=place)
+
+
+def test_a_secret_in_an_annotation_is_shown_to_whoever_asks_for_the_plan() -> None:
+    assert "hunter2" not in shown_with(metadata=SAID)
+    assert "'who': 'me'" in shown_with(metadata=SAID, container=PLACES["args"]), "what a launch adds is no secret"
+    volume = {"name": "v", "csi": {"driver": "d", "volumeAttributes": {"token": "hunter2"}}}
+    assert "hunter2" not in shown_with(volumes=[volume])
+
+
+def test_what_a_jobs_task_is_can_be_seen() -> None:
+    [shown] = job_of(masked(cronjob()), LAUNCH)["spec"]["template"]["spec"]["containers"]
+    assert shown["command"] == ["python", "-m", "backfill_pipeline.worker.tasks.batch_reindex_conversations"]

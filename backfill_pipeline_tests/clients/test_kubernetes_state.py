@@ -96,7 +96,7 @@ def test_a_container_that_is_being_made_is_not_given_up() -> None:
 def a_pod(*containers: str, marked: str | None = None, ended: tuple[str, ...] = (), phase: str = "Running") -> Tree:
     statuses = [{"name": n, "state": {"terminated": {"exitCode": 0}} if n in ended else {}} for n in containers]
     return {
-        "metadata": {"annotations": {DEFAULT_CONTAINER: marked}} if marked else {},
+        "metadata": {"name": "one", "annotations": {DEFAULT_CONTAINER: marked} if marked else None},
         "spec": {"containers": [{"name": name} for name in containers]},
         "status": {"phase": phase, "containerStatuses": statuses},
     }
@@ -118,6 +118,14 @@ def test_a_sidecar_that_goes_on_does_not_keep_the_tasks_log_open() -> None:
     assert has_ended(a_pod("task", "mesh", ended=("task",)), "task")
     assert not has_ended(a_pod("task", "mesh", ended=("mesh",)), "task")
     assert has_ended({"status": {"phase": "Failed"}}, "task"), "an eviction tells of no container"
+
+
+def test_d16_a_pod_that_outlives_its_job_writes_on_unseen() -> None:
+    found = status_of(None, [a_pod("task", "mesh", ended=("task",)), a_pod("task")])
+    assert (found.state, found.reason) == (JobState.RUNNING, "the Job was deleted, and its pod one is at work")
+    assert status_of(None, [a_pod("task", phase="Pending")]).state is JobState.RUNNING, "it may begin"
+    for over in (a_pod("task", "mesh", ended=("task",)), a_pod("task", phase="Failed")):
+        assert status_of(None, [over]).state is JobState.GONE
 
 
 def test_a_job_being_deleted_is_not_over_before_it_is_gone() -> None:

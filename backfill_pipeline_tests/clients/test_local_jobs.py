@@ -127,6 +127,16 @@ def test_two_names_are_two_jobs(folder: Folder) -> None:
     assert folder.over("job-1").state is folder.over("job-2").state is JobState.SUCCEEDED
 
 
+def test_a_check_makes_a_job_or_passes_over_one_that_is_not_ours(folder: Folder) -> None:
+    jobs = folder.runs("true")
+    jobs.check(a_launch())
+    assert jobs.status("job-1").state is JobState.GONE
+    jobs.ensure(a_launch())
+    jobs.check(a_launch())
+    with pytest.raises(Refused, match="is not ours"):
+        jobs.check(a_launch(labels={"backfill-pipeline/attempt": "another"}))
+
+
 @pytest.mark.parametrize(
     ("manifest", "why"),
     [
@@ -145,6 +155,8 @@ def test_a_cronjob_that_can_not_be_used_is_missing_by_name_and_no_job_is_made(
     folder: Folder, manifest: object, why: str
 ) -> None:
     jobs = folder.has(manifest)
+    with pytest.raises(PipelineError, match="can't be used"):
+        jobs.check(a_launch())
     with pytest.raises(PipelineError, match="can't be used") as raised:
         jobs.ensure(a_launch())
     assert raised.value.kind is Kind.MISSING

@@ -40,6 +40,8 @@ def test_the_log_line_is_the_contracts_to_the_letter() -> None:
         f"2026-01-15T00:00:00Z INFO {LINE}",
         f"{LINE}\n",
         f"{LINE} trace_id=7",
+        f"{LINE}, trace_id=7",
+        f"\x1b[32m{LINE}\x1b[0m",
         f'time="2026-01-15" level=info msg="{LINE}"',
         json.dumps({"level": "info", "msg": LINE}),
         f'{{"msg":"{LINE}","level":"info"}}',

@@ -17,12 +17,14 @@ INSPECT = (
     After("ledger.tried"),
     After("ledger.set_job_days"),
     After("inspect.plan"),
+    After("launcher.check"),
     After("driver.save", 1),
 )
 DELETE = (
     After("ledger.is_delete_submitted"),
     After("delete.wait_until_healthy"),
     After("mutations.survivors", 1),
+    After("launcher.check", 2),
     After("ledger.check_held", 3),
     After("ledger.mark_delete_submitted"),
     After("mutations.submit", 1),

@@ -11,10 +11,11 @@ import pytest
 from kubernetes import client
 
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline_tests.kubernetes.cluster import Namespace, TestCluster, until
-from backfill_pipeline_tests.kubernetes.test_launch import CRONJOB, launch, over
+from backfill_pipeline_tests.kubernetes.test_launch import CRONJOB, HELLO, launch, over
 from backfill_pipeline_tests.standstill import standing_still
 
 COUNTS = ("python", "-uc", "import time\nfor i in range(60): print('line', i); time.sleep(0.2)")
@@ -66,10 +67,36 @@ def test_an_api_that_is_away_is_named_within_its_deadline_and_nothing_is_lost(
         started = time.monotonic()
         with pytest.raises(PipelineError, match=control_plane.plane.server) as raised:
             jobs.status("one")
+        with pytest.raises(PipelineError) as unchecked:
+            jobs.check(launch())
+        assert unchecked.value.may_pass
         assert time.monotonic() - started < 15
     assert raised.value.kind is Kind.UNREACHABLE
     assert over(jobs, "one", 60).state is JobState.SUCCEEDED
     assert list(jobs.log("one")) == ALL_LINES
+
+
+def test_a_log_that_was_not_read_to_its_end_passes_for_a_whole_one(
+    alone: Namespace, jobs: KubernetesJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.jobs.LAST_LINES_SECONDS", 0.1)
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.ensure(launch())
+    over(jobs, "one")
+    let_go = threading.Event()
+
+    def slow(_: str | None) -> Iterator[bytes]:
+        let_go.wait(30)
+        yield b"2026-01-01T00:00:00.000000Z late\n"
+
+    jobs._streams["one"] = LogStream(slow, lambda: Place.ENDED)
+    assert list(jobs.log("one")) == []
+    error = jobs.log_error("one")
+    assert error
+    assert error.what == "The log of the Job one was not read to its end"
+    let_go.set()
+    until("its line", lambda: list(jobs.log("one")) == ["late"])
+    assert until("its end", lambda: jobs.log_error("one") is None)
 
 
 def test_k1_a_pod_that_is_deleted_fails_its_job_and_what_it_said_is_kept(

@@ -1,8 +1,10 @@
 """The launch matrix on a real API server: what is made, adopted, refused; and how a Job's end is told."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +85,41 @@ def test_a_suspended_cronjob_is_named(alone: Namespace, jobs: KubernetesJobs) ->
         jobs.ensure(launch())
 
 
+def test_a_check_makes_a_job_or_finds_a_fault_where_ensure_finds_none(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.check(launch())
+    assert client.BatchV1Api(alone.api).list_namespaced_job(alone.name).items == []
+    jobs.ensure(launch())
+    jobs.check(launch())
+    assert jobs.ensure(launch()).adopted
+
+
+TOO_LONG = {"backfill-pipeline/why": "x" * 300_000}
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], Launch, Kind, str]] = {
+    "missing": ({}, replace(launch(), cronjob="absent"), Kind.MISSING, r'cronjobs\.batch "absent" not found'),
+    "suspended": ({"suspend": True}, launch(), Kind.MISSING, "it is suspended"),
+    "422": ({}, replace(launch(), annotations=TOO_LONG), Kind.STOP, r"\(nothing was made\) \[422\]"),
+    "foreign": ({}, launch(attempt="another"), Kind.REFUSED, "exists and is not ours"),
+}
+
+
+@pytest.mark.parametrize(("spec", "wanted", "kind", "why"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_job_that_could_not_be_made_is_noticed_only_when_its_rows_are_deleted(
+    alone: Namespace, jobs: KubernetesJobs, spec: dict[str, Any], wanted: Launch, kind: Kind, why: str
+) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    jobs.ensure(launch())
+    client.BatchV1Api(alone.api).patch_namespaced_cron_job(CRONJOB, alone.name, {"spec": spec})
+    with pytest.raises(PipelineError, match=why) as raised:
+        jobs.check(wanted)
+    assert raised.value.kind is kind
+
+
+def test_a_suspended_cronjob_can_still_be_shown(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, *HELLO, suspend=True)
+    assert jobs.manifest(launch())["kind"] == "Job"
+
+
 def test_exit_3_is_told(alone: Namespace, jobs: KubernetesJobs) -> None:
     alone.cronjob(CRONJOB, "python", "-c", "print('oops'); raise SystemExit(3)")
     jobs.ensure(launch())
@@ -121,6 +158,56 @@ def test_cancel_waits_until_the_process_is_gone(alone: Namespace, jobs: Kubernet
     jobs.cancel("one")
 
 
+BEATS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+while True:
+    open(sys.argv[1], 'w').write(str(time.time()))
+    time.sleep(0.1)
+"""
+
+
+def beating(alone: Namespace, jobs: KubernetesJobs, file: Path) -> None:
+    """A Job that writes until it is killed."""
+    alone.cronjob(CRONJOB, "python", "-c", BEATS, str(file))
+    jobs.ensure(launch())
+    until("it writes", file.exists)
+
+
+def is_written(file: Path) -> bool:
+    before = file.read_text()
+    time.sleep(1)
+    return file.read_text() != before
+
+
+def test_d16_a_pod_that_was_orphaned_writes_on_beside_its_successor(
+    alone: Namespace, jobs: KubernetesJobs, tmp_path: Path
+) -> None:
+    batch, core = client.BatchV1Api(alone.api), client.CoreV1Api(alone.api)
+    beating(alone, jobs, tmp_path / "beat")
+    batch.delete_namespaced_job("one", alone.name, propagation_policy="Orphan")
+    until("its end", lambda: jobs._job("one") is None)
+    [pod] = [p.metadata.name for p in core.list_namespaced_pod(alone.name).items]
+    assert jobs.status("one").state is JobState.RUNNING
+    with pytest.raises(PipelineError, match=f"-n {alone.name} delete pod {pod}; then rerun") as raised:
+        jobs.cancel("one", deadline_seconds=2)
+    assert raised.value.kind is Kind.RETRY
+    core.delete_namespaced_pod(pod, alone.name)
+    jobs.cancel("one")
+    assert not is_written(tmp_path / "beat")
+    assert jobs.status("one").state is JobState.GONE
+
+
+def test_d16_a_job_deleted_by_hand_is_gone_while_its_process_still_writes(
+    alone: Namespace, jobs: KubernetesJobs, tmp_path: Path
+) -> None:
+    beating(alone, jobs, tmp_path / "beat")
+    client.BatchV1Api(alone.api).delete_namespaced_job("one", alone.name, propagation_policy="Background")
+    until("its end", lambda: jobs._job("one") is None)
+    jobs.cancel("one")
+    assert not is_written(tmp_path / "beat")
+
+
 def changed(alone: Namespace, change: Callable[[client.V1JobSpec], None]) -> None:
     """The CronJob's template as somebody else left it."""
     batch = client.BatchV1Api(alone.api)
@@ -129,11 +216,22 @@ def changed(alone: Namespace, change: Callable[[client.V1JobSpec], None]) -> Non
     batch.replace_namespaced_cron_job(CRONJOB, alone.name, cronjob)
 
 
-def test_a_template_whose_jobs_begin_suspended_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
-    """As a queueing controller has them; nobody but it, or a person, starts such a Job."""
+def test_a_template_whose_jobs_begin_suspended_keeps_days_empty_until_somebody_resumes_them(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
     alone.cronjob(CRONJOB, *HELLO)
     changed(alone, lambda job: setattr(job, "suspend", True))
+    for ask in (jobs.check, jobs.ensure):
+        with pytest.raises(PipelineError, match="its Jobs begin suspended"):
+            ask(launch())
+    assert client.BatchV1Api(alone.api).list_namespaced_job(alone.name).items == []
+
+
+def test_a_job_that_is_suspended_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """As a queueing controller does; nobody but it, or a person, starts such a Job."""
+    alone.cronjob(CRONJOB, "sleep", "300")
     jobs.ensure(launch())
+    client.BatchV1Api(alone.api).patch_namespaced_job("one", alone.name, {"spec": {"suspend": True}})
     until("its reason", lambda: "JobSuspended" in jobs.status("one").reason)
     found = jobs.status("one")
     assert found.state is JobState.PENDING

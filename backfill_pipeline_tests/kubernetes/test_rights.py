@@ -103,6 +103,17 @@ def test_a_missing_right_is_named_with_account_and_rule(
     assert f"system:serviceaccount:{alone.name}:{ACCOUNT} may not {verb} {resource}" in raised.value.why
 
 
+def test_the_check_before_a_delete_passes_an_account_that_can_t_make_the_job(
+    alone: Namespace, account: client.ApiClient
+) -> None:
+    alone.cronjob(TASK, *HELLO)
+    jobs = KubernetesJobs(account, alone.name, None)
+    jobs.check(launched())
+    without(alone, "create", "jobs")
+    with pytest.raises(PipelineError, match="may not create jobs"):
+        jobs.check(launched())
+
+
 def _launch_and_look(jobs: KubernetesJobs) -> None:
     jobs.ensure(launched())
     jobs.status("one")

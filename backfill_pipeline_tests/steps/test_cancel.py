@@ -4,14 +4,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from backfill_pipeline.clients.launcher import JobState, JobStatus
+from backfill_pipeline.domain.contracts import Execution
 from backfill_pipeline.domain.deletes import Delete
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.stack.state import last_state
@@ -20,11 +23,22 @@ from backfill_pipeline.steps.records import Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores import mutations
 from backfill_pipeline.stores.clickhouse import ShardStore
+from backfill_pipeline_tests.clients.workflows import Started, an_input
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
 from backfill_pipeline_tests.standstill import standing_still
 from backfill_pipeline_tests.steps.test_failures import Silent, jobs_that
 from backfill_pipeline_tests.worker.servers import wait_until
+
+
+@pytest.fixture
+def started(small: Small) -> Iterator[Started]:
+    address = small.live.config.cluster(CLUSTER).temporal
+    assert address
+    workflows = Started(address)
+    yield workflows
+    workflows.close()
+
 
 UNDER_WAY = "SELECT count() FROM system.mutations WHERE NOT is_done AND database = currentDatabase()"
 
@@ -136,6 +150,32 @@ def test_d15_a_cancel_ends_a_workflow_that_no_log_told_of_or_it_would_write_on_a
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
+def test_t3_a_line_of_a_log_has_another_customers_workflow_followed_and_cancelled(
+    small: Small, started: Started, tmp_path: Path
+) -> None:
+    """As one did whose CronJob somebody had changed."""
+    claim = small.claim()
+    foreign = started.start("ReindexConversations", an_input("globex", "retail", THREE_DAYS, str(uuid4())))
+    forged = [
+        Execution(*who, "j", foreign, CLUSTER).log_line() for who in [("globex", "retail"), (CUSTOMER, "retail")]
+    ] + [Execution(CUSTOMER, "default", "j", foreign, "south").log_line()]
+    with small.live.systems(CLUSTER) as opened:
+        systems = jobs_that(opened, tmp_path, "\n".join([*(f"echo '{line}'" for line in forged), "sleep 60"]))
+        seen, launched = launched_by(systems, claim)
+        small.live.lines.clear()
+        sleep = interrupting(after=partial(any_told, small.live.lines, time.monotonic() + 20))
+        with pytest.raises(KeyboardInterrupt):
+            follow.follow(replace(systems, sleep=sleep), seen, launched)
+        assert systems.temporal.status(foreign).state == "RUNNING"
+        [told] = [line for line in small.live.lines if "started for somebody else" in line]
+        assert told.count(foreign) == len(forged)
+        small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def any_told(lines: list[str], end: float) -> bool:
+    return time.monotonic() > end or any("started for somebody else" in line for line in lines)
+
+
 class NotOver(Silent):
     """Jobs without a log that seem to be at work."""
 
@@ -164,12 +204,12 @@ def launched_by(systems: Systems, claim: Claim) -> tuple[Inspection, Launched]:
     return seen, launch.launch(systems, seen)
 
 
-def interrupting() -> Callable[[float], None]:
-    """A sleep in whose first call Ctrl-C comes."""
+def interrupting(after: Callable[[], bool] = lambda: True) -> Callable[[float], None]:
+    """A sleep in whose first call Ctrl-C comes, or in the first one after this is true."""
     first = iter([True])
 
     def sleep(seconds: float) -> None:
-        if next(first, False):
+        if after() and next(first, False):
             raise KeyboardInterrupt
         time.sleep(seconds)
 

@@ -109,6 +109,9 @@ class Stuck(LocalJobs):
 
     ended = False
 
+    def check(self, launch: Launch) -> None:
+        """That it can't be pulled is seen in its pod."""
+
     def ensure(self, launch: Launch) -> JobHandle:
         return JobHandle(launch.job_name)
 

@@ -4,20 +4,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backfill_pipeline.clients.local_jobs import LocalJobs
 from backfill_pipeline.clients.temporal import Temporal
 from backfill_pipeline.config import Replica, Shard, TemporalAddress
+from backfill_pipeline.domain.causes import Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose_error
 from backfill_pipeline.domain.guards import Approval
+from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps import delete, inspect
+from backfill_pipeline.steps.dry_run import Before, foresee
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores.clickhouse import ClickHouse
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, THREE_DAYS, Small
+from backfill_pipeline_tests.steps.test_failures import jobs_that
 
 TABLES = ("conversation", "scorecard", "score")
 NOBODY = TemporalAddress(address="127.0.0.1:9")
@@ -140,6 +147,57 @@ def test_no_row_is_lost_by_a_window_that_must_not_be_rebuilt(
     assert error.kind is kind, str(error)
     with pytest.raises(PipelineError, match=why):
         raise error
+    assert everything(systems.clickhouse) == before
+    goes_on(systems, small)
+
+
+def unlaunchable(systems: Systems, folder: Path) -> Systems:
+    """The same systems, of which somebody has suspended the CronJob."""
+    suspended = jobs_that(systems, folder, "exit 3")
+    manifest = folder / "manifests" / "cron-batch-reindex-conversations.yaml"
+    manifest.write_text(manifest.read_text().replace("suspend: false", "suspend: true"))
+    return suspended
+
+
+def test_no_row_is_lost_by_a_window_whose_job_could_not_be_made(systems: Systems, small: Small, tmp_path: Path) -> None:
+    before = everything(systems.clickhouse)
+    suspended = unlaunchable(systems, tmp_path)
+    assert "the CronJob is suspended" in foresee(suspended, small.claim(), Before()).reasons[0]
+    assert "the CronJob is suspended" in failure(suspended, small).why
+    assert everything(systems.clickhouse) == before
+    goes_on(systems, small)
+
+
+def test_no_row_is_lost_by_a_window_whose_job_can_no_longer_be_made_when_the_delete_s_turn_comes(
+    systems: Systems, small: Small, tmp_path: Path
+) -> None:
+    before = everything(systems.clickhouse)
+    seen = inspect.inspect(systems, small.claim(), launched_by="test")
+    with pytest.raises(PipelineError, match="the CronJob is suspended"):
+        delete.delete(unlaunchable(systems, tmp_path), seen)
+    assert everything(systems.clickhouse) == before
+    assert seen.attempt.attempt_id not in {e.attempt_id for e in systems.ledger.emptied()}
+    goes_on(systems, small)
+
+
+class Away(LocalJobs):
+    """Jobs of a cluster whose API nobody reaches."""
+
+    def __init__(self, systems: Systems) -> None:
+        assert isinstance(systems.launcher, LocalJobs)
+        vars(self).update(vars(systems.launcher))
+
+    def check(self, launch: Launch) -> None:
+        raise PipelineError("Away", where="here", why="-", next_step="wait", kind=Kind.UNREACHABLE)
+
+
+def test_no_row_is_lost_while_the_jobs_cluster_is_away_and_its_days_are_tried_again(
+    systems: Systems, small: Small
+) -> None:
+    before, away = everything(systems.clickhouse), replace(systems, launcher=Away(systems))
+    assert diagnose_error(failure(away, small)).remedy is Remedy.WAIT
+    with pytest.raises(PipelineError, match="Away"):
+        foresee(away, small.claim(), Before())
     assert everything(systems.clickhouse) == before
     goes_on(systems, small)
 

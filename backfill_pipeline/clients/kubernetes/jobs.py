@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
-from backfill_pipeline.clients.kubernetes.state import has_ended, status_of, task_of
+from backfill_pipeline.clients.kubernetes.state import at_work, has_ended, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import Launch
@@ -41,31 +41,51 @@ class KubernetesJobs:
         self._namespace = namespace
         self._kubectl = f"kubectl {f'--context {context} ' if context else ''}-n {namespace}"
         self._streams: dict[str, LogStream] = {}
+        self._unread: set[str] = set()  # Jobs that were over before the end of their log was read
 
     def ensure(self, launch: Launch) -> JobHandle:
-        template = self._cronjob(launch.cronjob)
+        return JobHandle(launch.job_name) if self._made(launch, "create the Job") else self._adopted(launch)
+
+    def check(self, launch: Launch) -> None:
+        """With `dryRun`: the same right, admission and validation as of `ensure`, and nothing is kept."""
+        if not self._made(launch, "take the Job when it was asked with dryRun (nothing was made)", dry_run="All"):
+            self._adopted(launch)
+
+    def _made(self, launch: Launch, what: str, **how: str) -> bool:
+        """False: there is one of that name."""
+        job = job_of(self._usable(launch.cronjob), launch)
         try:
-            self._call(self._batch.create_namespaced_job, "create the Job", self._namespace, job_of(template, launch))
-            return JobHandle(launch.job_name)
+            self._call(self._batch.create_namespaced_job, what, self._namespace, job, **how)
         except PipelineError as error:
             if error.code != "409":
                 raise
-        return self._adopted(launch)
+            return False
+        return True
 
     def manifest(self, launch: Launch) -> Tree:
         return job_of(masked(self._cronjob(launch.cronjob)), launch)
 
     def _cronjob(self, name: str) -> Tree:
-        found = self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+
+    def _usable(self, name: str) -> Tree:
+        """The CronJob, from which a Job may be made."""
+        found = self._cronjob(name)
         if found["spec"].get("suspend"):
-            raise PipelineError(
-                f"The CronJob {name} can't be used",
-                where=self._where(f"cronjob/{name}"),
-                why="it is suspended",
-                next_step=f'ask who suspended it; {self._kubectl} patch cronjob {name} -p \'{{"spec":{{"suspend":false}}}}\'',
-                kind=Kind.MISSING,
-            )
+            raise self._suspended(name, "it is suspended", '{"spec":{"suspend":false}}')
+        if found["spec"]["jobTemplate"]["spec"].get("suspend"):  # a queue that wants its Jobs so suspends them itself
+            why = "its Jobs begin suspended (jobTemplate.spec.suspend): they wait until somebody resumes them, on emptied days"
+            raise self._suspended(name, why, '{"spec":{"jobTemplate":{"spec":{"suspend":false}}}}')
         return found
+
+    def _suspended(self, name: str, why: str, patch: str) -> PipelineError:
+        return PipelineError(
+            f"The CronJob {name} can't be used",
+            where=self._where(f"cronjob/{name}"),
+            why=why,
+            next_step=f"ask who suspended it; {self._kubectl} patch cronjob {name} -p '{patch}'",
+            kind=Kind.MISSING,
+        )
 
     def _adopted(self, launch: Launch) -> JobHandle:
         job = self._job(launch.job_name)
@@ -80,8 +100,7 @@ class KubernetesJobs:
         return JobHandle(launch.job_name, adopted=True)
 
     def status(self, name: str) -> JobStatus:
-        job = self._job(name)
-        pods = self._pods(name) if job else []
+        job, pods = self._job(name), self._pods(name)
         return status_of(job, pods, self._events(name) if job and not pods else ())
 
     def resume(self, name: str) -> None:
@@ -92,13 +111,15 @@ class KubernetesJobs:
         stream = self._streams.get(name) or self._followed(name)
         if stream is None:
             return
-        if self.status(name).state.is_over:
-            stream.ended.wait(LAST_LINES_SECONDS)
+        if self.status(name).state.is_over and not stream.ended.wait(LAST_LINES_SECONDS):
+            self._unread.add(name)
         yield from stream.lines
 
     def log_error(self, name: str) -> PipelineError | None:
         stream = self._streams.get(name)
-        return stream.error if stream else None
+        if stream is None or stream.error:
+            return stream.error if stream else None
+        return self._not_read(name) if name in self._unread and not stream.ended.is_set() else None
 
     def _followed(self, name: str) -> LogStream | None:
         """In a pod that is past Pending every container has begun: a kubelet refuses the log of one that has not."""
@@ -142,15 +163,21 @@ class KubernetesJobs:
         return answer
 
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
-        if self._job(name) is None:
-            return
-        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
-        self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
+        """A Job that is not there may have left its pod at work, which is no less of a writer."""
+        self._delete(name)
         end = time.monotonic() + deadline_seconds
-        while self._job(name) is not None or self._pods(name):
+        while (job := self._job(name)) or at_work(self._pods(name)):
             if time.monotonic() > end:
-                raise self._does_not_end(name, deadline_seconds)
+                raise self._does_not_end(name, deadline_seconds, job)
             time.sleep(POLL_SECONDS)
+
+    def _delete(self, name: str) -> None:
+        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
+        try:
+            self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
+        except PipelineError as error:
+            if error.code != "404":
+                raise
 
     def where(self, name: str) -> str:
         return f"{self._kubectl} logs job/{name}"
@@ -189,11 +216,26 @@ class KubernetesJobs:
     def _where(self, thing: str = "") -> str:
         return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
 
-    def _does_not_end(self, name: str, seconds: float) -> PipelineError:
+    def _not_read(self, name: str) -> PipelineError:
+        return PipelineError(
+            f"The log of the Job {name} was not read to its end",
+            where=self._where(f"job/{name}"),
+            why=f"it is over, and its last lines did not come within {LAST_LINES_SECONDS} s: the log is large or the link slow",
+            next_step=f"read the rest while its pod is there: {self.where(name)}",
+            kind=Kind.RETRY,
+        )
+
+    def _does_not_end(self, name: str, seconds: float, job: Tree | None) -> PipelineError:
+        pods = at_work(self._pods(name))
+        why = f"it or its pod is there {seconds:.0f} s after its deletion"
+        next_step = f"look why: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}; then rerun"
+        if pods and not job:
+            why = f"somebody deleted the Job and left its pod {', '.join(pods)}, at work for {seconds:.0f} s since"
+            next_step = f"{self._kubectl} delete pod {' '.join(pods)}; then rerun"
         return PipelineError(
             f"The Job {name} does not end",
             where=self._where(f"job/{name}"),
-            why=f"it or its pod is there {seconds:.0f} s after its deletion",
-            next_step=f"look why: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}; then rerun",
+            why=why,
+            next_step=next_step,
             kind=Kind.RETRY,
         )

@@ -1,12 +1,17 @@
 """A pod's log as it is written: read by a thread of its own, gone on with where it broke, nothing lost or twice."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 PAUSE_SECONDS = 1.0
+LONGEST_LINE = (
+    64 * 1024
+)  # bytes that are kept of a line: a task's own have hundreds, one that dumps what it reads has millions
+MOST_LINES = 100_000  # that are kept, the newest: who follows looks every few seconds
 
 
 class Place(Enum):
@@ -33,7 +38,8 @@ class LogStream:
 
     def __init__(self, open_log: Open, place: Callable[[], Place]) -> None:
         self._open, self._place = open_log, place
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque(maxlen=MOST_LINES)
+        self._changing = threading.Lock()
         self._last, self._at_last = "", 0  # the newest time, and how many lines bear it
         self._closed = threading.Event()
         self.ended = threading.Event()
@@ -41,8 +47,9 @@ class LogStream:
 
     @property
     def lines(self) -> list[str]:
-        """What came so far."""
-        return list(self._lines)
+        """What came so far, but for the oldest of very many."""
+        with self._changing:
+            return list(self._lines)
 
     def close(self) -> None:
         self._closed.set()
@@ -75,14 +82,19 @@ class LogStream:
                 continue
             self._at_last = self._at_last + 1 if time == self._last else 1
             self._last = time
-            self._lines.append(text)
+            with self._changing:
+                self._lines.append(text)
             if self._closed.is_set():
                 return
 
 
 def _whole_lines(parts: Iterable[bytes]) -> Iterator[str]:
-    """A line that the connection cut is left out: it comes whole with the next one."""
-    rest = b""
+    """A line that the connection cut is left out: it comes whole with the next one. What is too long of one is, too."""
+    begun = bytearray()
     for part in parts:
-        *lines, rest = (rest + part).split(b"\n")
-        yield from (line.decode(errors="replace") for line in lines)
+        *ends, rest = part.split(b"\n")
+        for end in ends:
+            begun += end[: LONGEST_LINE - len(begun)]
+            yield begun.decode(errors="replace")
+            begun.clear()
+        begun += rest[: LONGEST_LINE - len(begun)]

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
@@ -15,6 +15,7 @@ LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: s
 # that do not count), or the API server refuses it beside what is set here.
 KEPT = ("suspend", "managedBy")
 MASK = "***"
+_OUR_WORDS = re.compile(r"-m|backfill_pipeline(\.\w+)*")  # of a command: our own tasks can be told apart
 _CREDENTIALS = re.compile(r"://\S*@")
 
 
@@ -44,11 +45,7 @@ def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
 def masked(cronjob: Mapping[str, Any]) -> Tree:
     """The same to be shown: whatever its template gives as plain text may be a secret, and no name tells which is."""
     shown = copy.deepcopy(dict(cronjob))
-    template = shown["spec"]["jobTemplate"]
-    for entry in (e for c in _containers(template["spec"]["template"]["spec"]) for e in c.get("env") or ()):
-        if "value" in entry:
-            entry["value"] = MASK
-    shown["spec"]["jobTemplate"] = _without_credentials(template)
+    shown["spec"]["jobTemplate"] = _masked(shown["spec"]["jobTemplate"])
     return shown
 
 
@@ -80,13 +77,38 @@ def _containers(spec: Tree) -> Iterator[Tree]:
     yield from spec.get("initContainers") or ()
 
 
-def _without_credentials(tree: Any) -> Any:
-    """Addresses anywhere in it, such as a command's arguments, without user and password."""
+def _masked(tree: Any, key: str = "") -> Any:
+    """Wherever it stands, in an init container or a probe too; an address anywhere is without user and password.
+
+    Args:
+        key: under which it stands.
+    """
+    if tree and key in SECRET_TEXTS:
+        return SECRET_TEXTS[key](tree)
     if isinstance(tree, Mapping):
-        return {key: _without_credentials(value) for key, value in tree.items()}
+        return {name: _masked(value, name) for name, value in tree.items()}
     if isinstance(tree, list):
-        return [_without_credentials(value) for value in tree]
+        return [_masked(value) for value in tree]
     return _CREDENTIALS.sub(f"://{MASK}@", tree) if isinstance(tree, str) else tree
+
+
+def _values(entries: list[Tree]) -> list[Tree]:
+    return [{**entry, "value": MASK} if "value" in entry else entry for entry in entries]
+
+
+def _words(given: list[str]) -> list[str]:
+    return [word if _OUR_WORDS.fullmatch(str(word)) else MASK for word in given]
+
+
+# What may hold a secret, by the key under which it stands.
+SECRET_TEXTS: Mapping[str, Callable[[Any], Any]] = {
+    "env": _values,
+    "httpHeaders": _values,
+    "command": lambda given: [_masked(given[0]), *_words(given[1:])],  # the program's name
+    "args": _words,
+    "annotations": lambda given: dict.fromkeys(given, MASK),
+    "volumeAttributes": lambda given: dict.fromkeys(given, MASK),
+}
 
 
 def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:

@@ -18,7 +18,7 @@ STUCK = (
 def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = ()) -> JobStatus:
     """events: of the Job itself, asked for where it has no pod yet; they alone tell of a quota."""
     if job is None:
-        return JobStatus(JobState.GONE, reason="the Job is not there: deleted, or its TTL was over")
+        return _without_job(pods)
     ended = _condition(job, "Complete"), _condition(job, "Failed")
     if ended[0]:
         return JobStatus(JobState.SUCCEEDED, 0, "exit code 0")
@@ -45,6 +45,18 @@ def has_ended(pod: Tree, container: str) -> bool:
     status = pod.get("status", {})
     ends = {c["name"] for c in status.get("containerStatuses") or [] if "terminated" in c.get("state", {})}
     return container in ends or status.get("phase") in ("Succeeded", "Failed")
+
+
+def at_work(pods: Sequence[Tree]) -> list[str]:
+    """Names of those that may write, or begin to."""
+    return [str(pod["metadata"].get("name")) for pod in pods if not has_ended(pod, task_of(pod))]
+
+
+def _without_job(pods: Sequence[Tree]) -> JobStatus:
+    """Who deletes a Job may leave its pods behind: `--cascade=orphan` does, and any other way for as long as their grace."""
+    if left := at_work(pods):
+        return JobStatus(JobState.RUNNING, reason=f"the Job was deleted, and its pod {', '.join(left)} is at work")
+    return JobStatus(JobState.GONE, reason="the Job is not there: deleted, or its TTL was over")
 
 
 def _is_stuck(pods: Sequence[Tree]) -> bool:
