@@ -116,8 +116,8 @@ def plan(
 ) -> None:
     """What a launch of these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
 
-    Windows that a guard refuses now are shown with every reason. Exit code 0 if all was planned, refusals included, 1 if a
-    system could not be asked, 2 for bad input.
+    Windows that a guard refuses now, or whose Job could not be made, are shown with every reason. Exit code 0 if all was
+    planned, refusals included, 1 if a system could not be asked, 2 for bad input.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.plan import Wanted, planned
