@@ -117,8 +117,8 @@ def plan(
     """What a rebuild of all these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
 
     Whatever is done or at work: `backfill launch --dry-run` shows what a launch would do now, which leaves that out.
-    Windows that a guard refuses now are shown with every reason. Exit code 0 if all was planned, refusals included, 1 if a
-    system could not be asked, 2 for bad input.
+    Windows that a guard refuses now, or whose Job could not be made, are shown with every reason. Exit code 0 if all was
+    planned, refusals included, 1 if a system could not be asked, 2 for bad input.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.plan import Wanted, planned

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
+from textwrap import shorten
 from typing import TypeVar
 
 from backfill_pipeline.domain.datasets import DATASETS
@@ -35,6 +36,7 @@ from backfill_pipeline.domain.windows import windows_of
 
 T = TypeVar("T", Proved, Held, Gone)
 BY_HAND = "cancelled by hand"
+MOST_SEEN = 200  # characters of what was seen, in a cell of a table
 NOT_RIGHT = "both sides were counted and differ"
 
 
@@ -294,7 +296,9 @@ def _because(states: Sequence[DayState], signals: Signals) -> str:
     newest = max(states, key=lambda s: s.last.ended_at)
     if newest.last.ended is Ended.CANCELLED:
         return BY_HAND
-    return given_up(newest, signals.policy) or f"{newest.last.cause}, retry {newest.last.retry + 1}"
+    if reason := given_up(newest, signals.policy):
+        return f"{reason}. Seen: {shorten(newest.last.evidence, MOST_SEEN, placeholder=' …')}"
+    return f"{newest.last.cause}, retry {newest.last.retry + 1}"
 
 
 def _paused_because(pause: Paused) -> str:

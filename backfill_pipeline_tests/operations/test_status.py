@@ -66,14 +66,14 @@ def test_days_that_were_deleted_stand_below_less_urgent_ones(engines: Live, past
     past.failed(window(1, 2))
     past.failed(window(3, 3), remedy=Remedy.BY_HAND)
     other.emptied(window(4, 6))
-    other.failed(window(4, 6), remedy=Remedy.BY_HAND, cause=Cause.SCHEMA_DRIFT)
+    other.failed(window(4, 6), remedy=Remedy.BY_HAND, cause=Cause.SCHEMA_DRIFT, evidence="no column `x`")
     found = look(of(engines, past, other))
     assert [(a.trouble, a.customer, a.count) for a in found.attention] == [
         (Trouble.EMPTIED, other.customer, 3),
         (Trouble.QUARANTINED, past.customer, 1),
         (Trouble.FAILED, past.customer, 2),
     ]
-    assert "schema drift does not pass by itself" in found.attention[0].why
+    assert "schema drift does not pass by itself. Seen: no column `x`" in found.attention[0].why
     assert all(found.attention[n].command for n in (0, 1))
 
 
