@@ -28,11 +28,11 @@ from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_ale
 from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Ended, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.retrying import SENSOR
 from backfill_pipeline.stores.failed_days import mark_shown, read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline.stores.pauses import Pause, read_pauses
 
-NAME = "retry_failed_days"
 ASSET_JOB = "__ASSET_JOB"  # Dagster's name of what a run that materializes assets carries out
 PER_TICK = 20
 SHOWN_PER_TICK = 1000  # each is an event that Dagster stores by itself
@@ -113,7 +113,7 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
     keys = {of.key: Of(of.cluster, of.customer, of.dataset) for of in built.ids}
 
     @dg.sensor(
-        name=NAME,
+        name=SENSOR,
         asset_selection=dg.AssetSelection.assets(*keys),
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,

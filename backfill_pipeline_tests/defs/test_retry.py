@@ -20,12 +20,13 @@ from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.defs.retry import NAME, Tick, quarantine_evaluations, request_of, show_quarantine
+from backfill_pipeline.defs.retry import Tick, quarantine_evaluations, request_of, show_quarantine
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.errors import Kind, Refused
 from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.domain.retries import Of, Outcome, asked_again, fold
+from backfill_pipeline.domain.retrying import SENSOR
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps.systems import open_ledger
 from backfill_pipeline.stores.failed_days import failed_days_of, read_failed_days, write_failed_days
@@ -340,9 +341,9 @@ def test_the_sensor_carries_its_cursor_on_and_writes_down_what_failed(engines: L
         run = create_run_for_test(instance, asset_selection=frozenset({key}), tags=range_tags(WINDOW))
         instance.report_run_failed(run)
         context = dg.build_sensor_context(
-            instance, sensor_name=NAME, repository_def=repository, resources={"pipeline": Pipeline(config)}
+            instance, sensor_name=SENSOR, repository_def=repository, resources={"pipeline": Pipeline(config)}
         )
-        result = repository.get_sensor_def(NAME).evaluate_tick(context)
+        result = repository.get_sensor_def(SENSOR).evaluate_tick(context)
     seen = Memory.of(result.cursor).seen_until
     assert seen
     assert seen <= datetime.now(UTC)

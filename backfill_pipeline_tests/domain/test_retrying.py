@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backfill_pipeline.defs import retry
-from backfill_pipeline.domain.retrying import SENSOR, TICKS, Sensor, Tick, why_idle
+from backfill_pipeline.domain.retrying import TICKS, Sensor, Tick, why_idle
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 ERROR = "OperationalError: the ledger is away\nand a stack\nof many lines"
@@ -58,7 +57,3 @@ def test_a_sensor_that_tries_nothing_again_looks_well(sensor: Sensor | None, why
 
 def test_an_error_of_any_length_fills_the_screen() -> None:
     assert len(why_idle(Sensor(True, ticks("x" * 5000)), NOW) or "") < 400
-
-
-def test_another_sensor_is_asked_for_than_the_one_that_retries() -> None:
-    assert SENSOR == retry.NAME

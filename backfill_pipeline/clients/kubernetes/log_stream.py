@@ -8,9 +8,7 @@ from enum import Enum
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 PAUSE_SECONDS = 1.0
-LONGEST_LINE = (
-    64 * 1024
-)  # bytes that are kept of a line: a task's own have hundreds, one that dumps what it reads has millions
+LONGEST_LINE = 64 * 1024  # bytes kept of a line: a task's own have hundreds, one that dumps what it reads has millions
 MOST_LINES = 100_000  # that are kept, the newest: who follows looks every few seconds
 
 
