@@ -86,8 +86,8 @@ class Looker:
     def _shown(self, states: Iterable[DayState], look: int) -> tuple[tuple[DayState, str | None], ...]:
         """Marked with this look's number: one that died has left the same number to the next, which shows them again."""
         judged = ((s, given_up(s, self.policy)) for s in states)
-        told = ((s, why) for s, why in judged if s.last.ended is not Ended.ASKED)  # its run is yet to come
-        wrong = [(s, why) for s, why in told if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
+        decided = ((s, why) for s, why in judged if s.last.ended is not Ended.ASKED)  # the asked-for run is yet to come
+        wrong = [(s, why) for s, why in decided if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
         mark_shown(self.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in wrong))
         return tuple(wrong)
 
