@@ -19,7 +19,12 @@ def waited(client: "DagsterClient", backfills: Mapping[str, str]) -> int:
     from backfill_pipeline.operations.wait import wait
 
     tell = told_on_change()
-    states = wait(client, backfills, lambda now: tell("; ".join(f"{c}: {_counts(s)}" for c, s in now.items())))
+    states = wait(
+        client,
+        backfills,
+        lambda now: tell("; ".join(f"{c}: {_counts(s)}" for c, s in now.items())),
+        lambda error: tell(f"{error.what} ({error.why}); the backfills go on, and it is asked again"),
+    )
     for line in (line for state in states.values() for line in _ended(client, state)):
         typer.echo(line)
     is_good = all(state.is_good for state in states.values())

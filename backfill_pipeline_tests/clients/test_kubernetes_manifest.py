@@ -161,6 +161,7 @@ PLACES: dict[str, dict[str, Any]] = {
     "args": {"args": ["--password", "hunter2", "--password=hunter2"]},
     "header of a probe": {"livenessProbe": GET},
     "header of a hook": {"lifecycle": {"preStop": GET}},
+    "query of a probe": {"livenessProbe": {"httpGet": {"port": 1, "path": "/healthz?token=hunter2"}}},
     "command of a probe": {"readinessProbe": RUNS},
     "command of a hook": {"lifecycle": {"postStart": RUNS}},
 }

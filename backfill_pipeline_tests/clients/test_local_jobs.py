@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,6 +22,7 @@ IGNORES_SIGTERM = "trap '' TERM; echo started $$; while :; do sleep 0.05; done"
 KILLED_LAUNCHER = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any
 from backfill_pipeline.clients import local_jobs
 from backfill_pipeline_tests.clients.jobs import Folder, a_launch
 setattr(local_jobs, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
@@ -137,10 +139,17 @@ def test_a_check_makes_a_job_or_passes_over_one_that_is_not_ours(folder: Folder)
         jobs.check(a_launch(labels={"backfill-pipeline/attempt": "another"}))
 
 
+def a_manifest_of_suspended_jobs() -> dict[str, Any]:
+    manifest = a_manifest(["true"])
+    manifest["spec"]["jobTemplate"]["spec"]["suspend"] = True
+    return manifest
+
+
 @pytest.mark.parametrize(
     ("manifest", "why"),
     [
         (a_manifest(["true"], suspend=True), "suspended"),
+        (a_manifest_of_suspended_jobs(), "suspended"),
         ("spec: [unclosed", "expected"),
         ("", "NoneType"),
         ("spec: words", "str"),

@@ -17,6 +17,7 @@ KEPT = ("suspend", "managedBy")
 MASK = "***"
 _OUR_WORDS = re.compile(r"-m|backfill_pipeline(\.\w+)*")  # of a command: our own tasks can be told apart
 _CREDENTIALS = re.compile(r"://\S*@")
+_QUERY = re.compile(r"\?.*", re.DOTALL)
 
 
 def job_of(cronjob: Mapping[str, Any], launch: Launch) -> Tree:
@@ -106,6 +107,7 @@ SECRET_TEXTS: Mapping[str, Callable[[Any], Any]] = {
     "httpHeaders": _values,
     "command": lambda given: [_masked(given[0]), *_words(given[1:])],  # the program's name
     "args": _words,
+    "httpGet": lambda given: {**_masked(given), "path": _QUERY.sub(f"?{MASK}", given.get("path", "/"))},
     "annotations": lambda given: dict.fromkeys(given, MASK),
     "volumeAttributes": lambda given: dict.fromkeys(given, MASK),
 }
