@@ -126,8 +126,10 @@ def _usable(manifest: Path, cronjob: str) -> dict[str, Any]:
     """The container of a CronJob from which a Job may be made."""
     spec = _cronjob(manifest, cronjob)["spec"]
     container = dict(spec["jobTemplate"]["spec"]["template"]["spec"]["containers"][0])
-    if spec.get("suspend") or spec["jobTemplate"]["spec"].get("suspend"):
-        raise _unusable(cronjob, manifest, "the CronJob or its jobTemplate is suspended")
+    if spec.get("suspend"):
+        raise _unusable(cronjob, manifest, "the CronJob is suspended")
+    if spec["jobTemplate"]["spec"].get("suspend"):
+        raise _unusable(cronjob, manifest, "its Jobs begin suspended (jobTemplate.spec.suspend)")
     if not container.get("command"):
         raise _unusable(cronjob, manifest, "its container has no command, and there is no image here that has one")
     return container

@@ -148,8 +148,8 @@ def a_manifest_of_suspended_jobs() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("manifest", "why"),
     [
-        (a_manifest(["true"], suspend=True), "suspended"),
-        (a_manifest_of_suspended_jobs(), "suspended"),
+        (a_manifest(["true"], suspend=True), "the CronJob is suspended"),
+        (a_manifest_of_suspended_jobs(), "its Jobs begin suspended"),
         ("spec: [unclosed", "expected"),
         ("", "NoneType"),
         ("spec: words", "str"),
