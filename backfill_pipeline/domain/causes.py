@@ -62,6 +62,7 @@ class Cause(_Named):
     CANCELLED = "cancelled from outside"
     CONNECTION_LOST = "connection lost"
     UNREACHABLE = "unreachable"
+    NO_ANSWER = "no answer in time"
     HELD = "held by another run"
     UNWELL = "cluster not well enough"
     DIFFERS = "both sides differ"

@@ -12,6 +12,7 @@ from backfill_pipeline.clients.kubernetes.state import status_of
 from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.failures import diagnose, diagnose_error
+from backfill_pipeline_tests.domain.failure_texts_of_networks import NETWORKS
 from backfill_pipeline_tests.domain.failure_texts_of_postgresql import POSTGRESQL
 from backfill_pipeline_tests.domain.failure_trees import TREES
 
@@ -19,6 +20,7 @@ COMPARED = 300  # our errors cut what they quote, and where they do depends on t
 # Entries begin at the margin with their cause's name; what is indented goes on.
 TEXTS = {
     **POSTGRESQL,
+    **NETWORKS,
     "ClickHouse 26.9.2.1, embedded, behind the gateway, by clickhouse-connect 1.12.0": """
 SCHEMA_DRIFT: ClickHouse failed [60]. Where: ClickHouse shard 1 (127.0.0.1:24673). Why: unknown table: Received
     ClickHouse exception, code: 60, server response: Code: 60. DB::Exception: Unknown table expression identifier

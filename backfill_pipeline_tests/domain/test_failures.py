@@ -8,7 +8,7 @@ from backfill_pipeline.domain.causes import SQLSTATE_LENGTH, Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import RULES, diagnose, diagnose_error
 from backfill_pipeline.stores.clickhouse import CODES
-from backfill_pipeline.stores.postgres import SQLSTATES
+from backfill_pipeline.stores.postgres import SQLSTATES, rule_of
 from backfill_pipeline_tests.domain.failure_texts import RECORDED, Recorded
 
 OURS = re.compile(
@@ -32,6 +32,10 @@ FALSE_FRIENDS = (
     "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
     "the day 2026-01-15 is Unschedulable for customer acme",
     "column 3 of 5 does not exist on page 2",
+    "bash: -c: line 1: unexpected EOF while looking for matching quote",
+    "its template is no XML: XML syntax error: unexpected EOF",
+    "a query_wait_timeout of 120 s is configured",
+    "customer broken pipe, profile i/o timeout: 3 rows too few",
     "a heartbeat timeout of 60 s is configured",
     "Kubernetes did not create the Job [403]. Where: https://10.0.0.1, namespace jobs. Why: no. Next: ask.",
 )
@@ -87,6 +91,26 @@ def test_an_error_is_told_by_its_fields_as_by_its_words() -> None:
     errors = [(typed(r), r.cause) for r in RECORDED]
     assert len([e for e, _ in errors if e]) > 50
     assert [str(e) for e, cause in errors if e and diagnose_error(e).cause is not cause] == []
+
+
+def test_no_text_of_postgresql_is_known_here_and_unknown_to_its_store() -> None:
+    errors = [e for e in map(typed, RECORDED) if e and e.what.startswith("PostgreSQL failed: ")]
+    assert len(errors) > 50
+    assert [e for e in errors if e.what != f"PostgreSQL failed: {rule_of(e.code, e.why).reason}"] == []
+
+
+@pytest.mark.parametrize(
+    ("remedy", "causes"),
+    [
+        (Remedy.WAIT, (Cause.UNREACHABLE, Cause.SERVER_SHUTDOWN, Cause.TOO_MANY_CONNECTIONS)),
+        (Remedy.AGAIN, (Cause.CONNECTION_LOST, Cause.NO_ANSWER)),
+    ],
+)
+def test_what_is_away_is_waited_for_and_what_broke_in_the_middle_is_done_again(
+    remedy: Remedy, causes: tuple[Cause, ...]
+) -> None:
+    """A server that is away for an hour costs no attempt; a connection that breaks each time must end in smaller Jobs."""
+    assert {diagnose([r.text]).remedy for r in RECORDED if r.cause in causes} == {remedy}
 
 
 @pytest.mark.parametrize(

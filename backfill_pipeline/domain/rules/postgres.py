@@ -2,6 +2,7 @@
 
 from backfill_pipeline.domain.causes import Cause, Remedy, Rule
 
+_POOLER = "08P01"  # PgBouncer says all of its own refusals with this one code
 POSTGRESQL: tuple[Rule, ...] = (
     Rule(
         Cause.RECOVERY_CONFLICT,
@@ -61,7 +62,8 @@ POSTGRESQL: tuple[Rule, ...] = (
         sqlstates=("57P01", "57P02", "57P03"),
         phrases=(
             r"terminating connection due to administrator command",
-            r"the database system is (?:starting up|shutting down|in recovery mode|not yet accepting connections)",
+            r"the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)",
+            r'FATAL: +database "[^"]+" is not currently accepting connections',
         ),
     ),
     Rule(
@@ -74,6 +76,14 @@ POSTGRESQL: tuple[Rule, ...] = (
             r"remaining connection slots are reserved for",
             r"\btoo many connections for (?:role|database) ",
         ),
+    ),
+    Rule(
+        Cause.TOO_MANY_CONNECTIONS,
+        Remedy.WAIT,
+        "the pooler has no connection left; lower max_runs of the cluster or raise the pooler's limits",
+        sqlstates=(_POOLER,),
+        phrases=(r"\bno more connections allowed\b", r"(?:^|: +)query_wait_timeout\b"),
+        narrow=True,
     ),
     Rule(
         Cause.NO_RESOURCE,
@@ -93,11 +103,26 @@ POSTGRESQL: tuple[Rule, ...] = (
         Remedy.BY_HAND,
         "correct the configured user, its password or its rights",
         sqlstates=("28", "42501"),
+    ),
+    Rule(
+        Cause.NOT_PERMITTED,
+        Remedy.BY_HAND,
+        "correct the configured user, its password or its rights",
+        sqlstates=(_POOLER,),
         phrases=(
             r"\bpassword authentication failed for user",
             r"\bno password supplied\b",
             r"\bpg_hba\.conf (?:entry|rejects connection) for\b",
             r'FATAL: +role "[^"]+" does not exist',
         ),
+        narrow=True,
+    ),
+    Rule(
+        Cause.UNREACHABLE,
+        Remedy.WAIT,
+        "the pooler answers, and PostgreSQL behind it does not",
+        sqlstates=(_POOLER,),
+        phrases=(r"\bserver login has been failing, .{1,300} \(server_login_retry\)",),
+        narrow=True,
     ),
 )
