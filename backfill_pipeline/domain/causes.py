@@ -45,6 +45,8 @@ class Cause(_Named):
     CLICKHOUSE_STOPPING = "ClickHouse stopping"
     CLICKHOUSE_MEMORY = "ClickHouse memory limit"
     TOO_MANY_PARTS = "too many parts"
+    KEEPER = "Keeper away"
+    OVERLOADED = "server overloaded"
     UNFINISHED_REPLICA = "a replica has not done it"
     NOT_SUPPORTED = "not supported by the table"
     QUERY_KILLED = "query killed"
@@ -125,9 +127,12 @@ def _sqlstate(code: str) -> str:
 
 
 def _clickhouse(code: int) -> str:
-    """As `[241]` in our errors, `Code: 241. DB::Exception` of the server, `code: 241, message:` of its Go driver."""
+    """As `[241]` in our errors, `Code: 241. DB::Exception` of the server, `code: 241, message:` of its Go driver.
+
+    What comes of Keeper is a `Coordination::Exception`.
+    """
     return (
-        rf"\[{code}\]\. Where: ClickHouse |\bCode: {code}[.,]\s+(?:DB::|e\.displayText)"
+        rf"\[{code}\]\. Where: ClickHouse |\bCode: {code}[.,]\s+(?:DB::|Coordination::|e\.displayText)"
         rf"|(?<![A-Za-z] )\bcode: {code}, (?:message|server response): "
     )
 

@@ -1,7 +1,7 @@
 """ClickHouse's failures, provoked on the real engine: each is told by name, typed or as text, and worded as recorded.
 
-The engine is embedded: it has no replica and no Keeper, and is not stopped by a server. So 236, 242 and an inactive
-replica's 341 can't be provoked; their texts are ClickHouse's own source's.
+The engine is embedded: it has no replica, no Keeper and no load of others, and is not stopped by a server. So 236, 242,
+999 and their like can't be provoked; their texts are ClickHouse's own source's.
 """
 
 import threading
@@ -61,6 +61,8 @@ def failure(call: Callable[[], object]) -> PipelineError:
         ),
         ("SELEC 1", Cause.FAILS_AGAIN),
         ("CREATE USER stranger IDENTIFIED BY 'x'", Cause.NOT_PERMITTED),
+        ("INSERT INTO conversation SELECT * FROM conversation SETTINGS readonly = 1", Cause.NOT_PERMITTED),
+        ("SELECT 1 FROM remote('no-such-host.invalid', system.one)", Cause.UNREACHABLE),
     ],
 )
 def test_what_the_server_refuses_is_told_by_its_cause(shard: ShardStore, sql: str, cause: Cause) -> None:

@@ -11,7 +11,7 @@ NETWORK: tuple[Rule, ...] = (
         Remedy.AGAIN,
         "the connection broke in the middle; look at the network and whether the server crashed",
         sqlstates=("08",),
-        clickhouse=(3, 210),
+        clickhouse=(3, 32, 95, 96, 210, 749),
         phrases=(
             r"\bserver closed the connection unexpectedly",
             r"(?i:\bconnection reset by peer)",
