@@ -48,6 +48,7 @@ SQLSTATES: dict[str, Rule] = {
     "57P01": Rule(Kind.RETRY, "the server is being shut down or an administrator ended the session", _AGAIN),
     "57P02": Rule(Kind.RETRY, "the server restarts after a crash", _AGAIN),
     "57P03": Rule(Kind.RETRY, "the server starts up or is in recovery", _AGAIN),
+    "57P04": Rule(Kind.MISSING, "the database was dropped", "correct `database` in the configuration"),
     "57P05": Rule(Kind.RETRY, "idle session timeout", _AGAIN),
     "25P03": Rule(Kind.RETRY, "idle in transaction timeout: the sink was slower than the source allows", _AGAIN),
     "25P04": Rule(Kind.RETRY, "transaction timeout", "try again with a smaller range"),
@@ -63,7 +64,7 @@ SQLSTATES: dict[str, Rule] = {
     "28": Rule(Kind.STOP, "the server does not accept the user", _RIGHTS),
     "42": Rule(Kind.STOP, "the statement does not fit the server", "report it: the statement is ours"),
     "22": Rule(Kind.STOP, "a value can't be used as this type", "look at the row that the message names"),
-    "25006": Rule(Kind.STOP, "the transaction is read-only", "report it: nothing of ours writes there"),
+    "25006": Rule(Kind.RETRY, "the server is read-only, as after a failover", "try again; name the primary as `host`"),
 }
 
 _POOLER = Rule(Kind.UNREACHABLE, "the pooler does not reach the server", "look at the server behind the pooler")

@@ -72,10 +72,20 @@ TOO_MANY_CONNECTIONS: FATAL: sorry, too many clients already (SQLSTATE 53300)
 NO_RESOURCE: ERROR: could not extend file "base/16384/24576": No space left on device (SQLSTATE 53100)
 CLICKHOUSE_MEMORY: insert: code: 241, message: Memory limit (total) exceeded: would use 31.24 GiB
 UNFINISHED_REPLICA: code: 341, message: Mutation is not finished because some replicas are inactive right now: r2
+READ_ONLY: pq: cannot execute CREATE TABLE AS in a read-only transaction
+MISSING: FATAL: terminating connection due to conflict with recovery (SQLSTATE 57P04)
 CONNECTION_LOST: read tcp 10.0.0.7:41234->10.0.0.9:5432: read: connection reset by peer
 UNREACHABLE: dial tcp 10.0.0.9:5432: connect: connection refused
 UNREACHABLE: dial tcp 10.0.0.9:5432: connect: no route to host
 UNREACHABLE: dial tcp: lookup db.example on 10.0.0.2:53: no such host
+""",
+    "the source of Temporal's server (its common/constants) and of its SDKs in Go and Python": """
+HISTORY_LIMIT: workflow reindex-1 TERMINATED: Workflow history size exceeds limit.
+HISTORY_LIMIT: workflow reindex-1 TERMINATED: Workflow history count exceeds limit.
+HISTORY_LIMIT: workflow reindex-1 TERMINATED: Workflow mutable state size exceeds limit.
+WORKER_BLOCKED: workflow reindex-1 FAILED: [TMPRL1101] Potential deadlock detected: workflow goroutine "root" didn't yield
+    for over a second (type PanicError)
+WORKER_BLOCKED: [TMPRL1101] Potential deadlock detected: workflow didn't yield within 2 second(s).
 """,
     "our own words": """
 REFUSED: workflow backfill-1 FAILED: Activity task failed: Fewer rows than deadlock detected rows (type refused)

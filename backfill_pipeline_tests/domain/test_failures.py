@@ -102,8 +102,10 @@ def test_no_text_of_postgresql_is_known_here_and_unknown_to_its_store() -> None:
 @pytest.mark.parametrize(
     ("remedy", "causes"),
     [
-        (Remedy.WAIT, (Cause.UNREACHABLE, Cause.SERVER_SHUTDOWN, Cause.TOO_MANY_CONNECTIONS)),
-        (Remedy.AGAIN, (Cause.CONNECTION_LOST, Cause.NO_ANSWER)),
+        (Remedy.WAIT, (Cause.UNREACHABLE, Cause.SERVER_SHUTDOWN, Cause.TOO_MANY_CONNECTIONS, Cause.READ_ONLY)),
+        (Remedy.WAIT, (Cause.KEEPER, Cause.OVERLOADED, Cause.UNFINISHED_REPLICA)),
+        (Remedy.AGAIN, (Cause.CONNECTION_LOST, Cause.NO_ANSWER, Cause.LOCK_TIMEOUT, Cause.WORKER_BLOCKED)),
+        (Remedy.SMALLER, (Cause.HISTORY_LIMIT,)),
     ],
 )
 def test_what_is_away_is_waited_for_and_what_broke_in_the_middle_is_done_again(

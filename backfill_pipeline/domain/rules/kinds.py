@@ -17,7 +17,7 @@ KINDS: tuple[Rule, ...] = (
         Cause.FAILS_AGAIN,
         Remedy.BY_HAND,
         "read the message: the same call fails again",
-        sqlstates=("22", "42", "25006"),
+        sqlstates=("22", "42"),
         clickhouse=(36, 62),
         kinds=(Kind.STOP,),
     ),

@@ -5,6 +5,12 @@ from backfill_pipeline.domain.causes import Cause, Remedy, Rule
 _POOLER = "08P01"  # PgBouncer says all of its own refusals with this one code
 POSTGRESQL: tuple[Rule, ...] = (
     Rule(
+        Cause.MISSING,
+        Remedy.BY_HAND,
+        "the database was dropped; a replica words that as a conflict with its replay",
+        sqlstates=("57P04",),
+    ),
+    Rule(
         Cause.RECOVERY_CONFLICT,
         Remedy.SMALLER,
         "reads on a replica collide with its replay; hot_standby_feedback = on ends that",
@@ -13,11 +19,18 @@ POSTGRESQL: tuple[Rule, ...] = (
         narrow=True,
     ),
     Rule(
+        Cause.READ_ONLY,
+        Remedy.WAIT,
+        "the server is a replica now, or writing was switched off; look at the failover, and whether `host` is the primary",
+        sqlstates=("25006",),
+        phrases=(r"\bcannot execute [A-Z ]{3,40} in a read-only transaction",),
+    ),
+    Rule(
         Cause.DEADLOCK,
         Remedy.SMALLER,
         "another writer locks the same rows in another order; one day at a time holds fewer locks",
         sqlstates=("40P01",),
-        phrases=(r"\bdeadlock detected\b",),
+        phrases=(r"(?<!Potential )\bdeadlock detected\b",),
     ),
     Rule(
         Cause.SERIALIZATION,

@@ -4,6 +4,18 @@ from backfill_pipeline.domain.causes import Cause, Remedy, Rule
 
 TEMPORAL: tuple[Rule, ...] = (
     Rule(
+        Cause.WORKER_BLOCKED,
+        Remedy.AGAIN,
+        "workflow code of a worker did not let go for a second or two: look at its processor time, and what it calls there",
+        phrases=(r"\[TMPRL1101\] ",),
+    ),
+    Rule(
+        Cause.HISTORY_LIMIT,
+        Remedy.SMALLER,
+        "Temporal ended it, as its history outgrew the server's limit; fewer days make fewer events",
+        phrases=(r"\bTERMINATED: Workflow (?:history size|history count|mutable state size) exceeds limit\b",),
+    ),
+    Rule(
         Cause.HEARTBEAT_TIMEOUT,
         Remedy.SMALLER,
         "no row moved for that long: the worker died, hung or was overloaded",
