@@ -13,6 +13,7 @@ from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.failures import diagnose, diagnose_error
 from backfill_pipeline_tests.domain.failure_texts_of_clickhouse import CLICKHOUSE
+from backfill_pipeline_tests.domain.failure_texts_of_kubernetes import KUBERNETES
 from backfill_pipeline_tests.domain.failure_texts_of_networks import NETWORKS
 from backfill_pipeline_tests.domain.failure_texts_of_postgresql import POSTGRESQL
 from backfill_pipeline_tests.domain.failure_trees import TREES
@@ -23,6 +24,7 @@ TEXTS = {
     **POSTGRESQL,
     **NETWORKS,
     **CLICKHOUSE,
+    **KUBERNETES,
     "Temporal server 1.29.1, temporalio 1.35.0": """
 HEARTBEAT_TIMEOUT: workflow made-up-53ba2b07-c058-4354-9846-5b0f2049939c FAILED: Activity task timed out: activity
     Heartbeat timeout (type TIMEOUT_TYPE_HEARTBEAT)
@@ -97,8 +99,11 @@ SUSPENDED: The window was not over at its deadline. Where: conversations of acme
     Job pending: JobSuspended (Job suspended), open workflows: none known. Next: they go on; a rerun ends them before it
     deletes. Use fewer days, or raise follow_deadline_seconds.
 GONE: Job backfill-acme-1 gone: no folder /jobs/backfill-acme-1; its log ends:
-CANCELLED: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on,
+SIGTERM: Job backfill-acme-1 failed: exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on,
     the others were not started
+SIGTERM: Job backfill-acme-1 failed: BackoffLimitExceeded (Job has reached the specified backoff limit); container Error,
+    exit code 143; its log ends: Ended by SIGTERM between two inserts: what was logged is written, the rest is not
+SIGTERM: Job backfill-acme-1 failed: exit code 143; its log ends: 2026-01-01 12,000 rows
 OUT_OF_MEMORY: A read outgrew its memory [too_large]. Where: PostgreSQL. Why: its rows take more than 1000 bytes. Next:
     read a smaller range; the transfer does so by itself.
 HELD: Another attempt holds the lease of these days. Where: conversations of acme on north: 2026-01-01. Why: run r-1

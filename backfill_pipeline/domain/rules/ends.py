@@ -33,7 +33,16 @@ ENDS: tuple[Rule, ...] = (
         phrases=(
             r"\bworkflow \S+ (?:CANCELED|TERMINATED): ",
             r"\(type (?:canceled|terminated)\)",
-            r"\bEnded by SIGTERM: the executions",
+        ),
+    ),
+    # After all that says more: who cancels is known from the run or the workflow, and a pod is sent the signal for much else.
+    Rule(
+        Cause.SIGTERM,
+        Remedy.AGAIN,
+        "the Job was told to end, and no cancel of ours did it; look who drains nodes or deletes pods",
+        phrases=(
+            r"\bEnded by SIGTERM(?:: the executions| between two inserts)",
+            r"(?:\bJob \S+ failed: |\bcontainer \w+, )exit code 143\b",
         ),
     ),
 )
