@@ -34,7 +34,7 @@ NETWORK: tuple[Rule, ...] = (
             r"(?i:\bno route to host\b)",
             r"\b(?:could not translate|failed to resolve) host\b",
             r"\bName or service not known\b",
-            rf"\bdial tcp\b.*(?:no such host|i/o timeout|{_AWAY})",
+            rf"\bdial tcp\b.{{0,300}}?(?:no such host|i/o timeout|{_AWAY})",
             r"\b(?:connection|failed:) timeout expired\b",
             rf"\bport \d+ failed: {_AWAY}",
             r"\b(?:ClickHouse|Temporal) is away\. Where: ",
