@@ -36,6 +36,7 @@ class Cause(_Named):
     STATEMENT_TIMEOUT = "statement time-out"
     LOCK_TIMEOUT = "lock time-out"
     IDLE_TIMEOUT = "idle session ended"
+    READ_ONLY = "PostgreSQL is read-only"
     SERVER_SHUTDOWN = "PostgreSQL shut down or session ended"
     TOO_MANY_CONNECTIONS = "too many connections"
     NO_RESOURCE = "server out of disk or memory"
@@ -45,6 +46,8 @@ class Cause(_Named):
     CLICKHOUSE_STOPPING = "ClickHouse stopping"
     CLICKHOUSE_MEMORY = "ClickHouse memory limit"
     TOO_MANY_PARTS = "too many parts"
+    KEEPER = "Keeper away"
+    OVERLOADED = "server overloaded"
     UNFINISHED_REPLICA = "a replica has not done it"
     NOT_SUPPORTED = "not supported by the table"
     QUERY_KILLED = "query killed"
@@ -53,15 +56,20 @@ class Cause(_Named):
     OUT_OF_MEMORY = "out of memory"
     EVICTED = "evicted"
     UNSCHEDULABLE = "unschedulable"
+    POD_REFUSED = "pod refused by the cluster"
     SUSPENDED = "suspended"
     HEARTBEAT_TIMEOUT = "heartbeat time-out"
     START_TO_CLOSE_TIMEOUT = "start-to-close time-out"
+    WORKER_BLOCKED = "a worker hung in a workflow"
+    HISTORY_LIMIT = "workflow history too large"
     NO_WORKER = "no worker took it"
     DEADLINE = "deadline"
     GONE = "gone before its end was seen"
     CANCELLED = "cancelled from outside"
+    SIGTERM = "ended by SIGTERM"
     CONNECTION_LOST = "connection lost"
     UNREACHABLE = "unreachable"
+    NO_ANSWER = "no answer in time"
     HELD = "held by another run"
     UNWELL = "cluster not well enough"
     DIFFERS = "both sides differ"
@@ -124,9 +132,12 @@ def _sqlstate(code: str) -> str:
 
 
 def _clickhouse(code: int) -> str:
-    """As `[241]` in our errors, `Code: 241. DB::Exception` of the server, `code: 241, message:` of its Go driver."""
+    """As `[241]` in our errors, `Code: 241. DB::Exception` of the server, `code: 241, message:` of its Go driver.
+
+    What comes of Keeper is a `Coordination::Exception`.
+    """
     return (
-        rf"\[{code}\]\. Where: ClickHouse |\bCode: {code}[.,]\s+(?:DB::|e\.displayText)"
+        rf"\[{code}\]\. Where: ClickHouse |\bCode: {code}[.,]\s+(?:DB::|Coordination::|e\.displayText)"
         rf"|(?<![A-Za-z] )\bcode: {code}, (?:message|server response): "
     )
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backfill_pipeline.domain.failures import DIFFERS, Diagnosis, diagnose
+from backfill_pipeline.domain.failures import Diagnosis, diagnose
+from backfill_pipeline.domain.rules.ours import DIFFERS
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched, Recorded, Verification
 from backfill_pipeline.steps.systems import Systems

@@ -48,6 +48,7 @@ SQLSTATES: dict[str, Rule] = {
     "57P01": Rule(Kind.RETRY, "the server is being shut down or an administrator ended the session", _AGAIN),
     "57P02": Rule(Kind.RETRY, "the server restarts after a crash", _AGAIN),
     "57P03": Rule(Kind.RETRY, "the server starts up or is in recovery", _AGAIN),
+    "57P04": Rule(Kind.MISSING, "the database was dropped", "correct `database` in the configuration"),
     "57P05": Rule(Kind.RETRY, "idle session timeout", _AGAIN),
     "25P03": Rule(Kind.RETRY, "idle in transaction timeout: the sink was slower than the source allows", _AGAIN),
     "25P04": Rule(Kind.RETRY, "transaction timeout", "try again with a smaller range"),
@@ -63,9 +64,11 @@ SQLSTATES: dict[str, Rule] = {
     "28": Rule(Kind.STOP, "the server does not accept the user", _RIGHTS),
     "42": Rule(Kind.STOP, "the statement does not fit the server", "report it: the statement is ours"),
     "22": Rule(Kind.STOP, "a value can't be used as this type", "look at the row that the message names"),
-    "25006": Rule(Kind.STOP, "the transaction is read-only", "report it: nothing of ours writes there"),
+    "25006": Rule(Kind.RETRY, "the server is read-only, as after a failover", "try again; name the primary as `host`"),
 }
 
+_POOLER = Rule(Kind.UNREACHABLE, "the pooler does not reach the server", "look at the server behind the pooler")
+_NO_WAY = Rule(Kind.UNREACHABLE, "no way to the host", "look at the network")
 # While connecting, libpq gives text and no SQLSTATE. Order matters: the first text that is found decides.
 CONNECT_TEXTS: tuple[tuple[str, Rule], ...] = (
     ("conflict with recovery", SQLSTATES["40001"]),
@@ -75,12 +78,18 @@ CONNECT_TEXTS: tuple[tuple[str, Rule], ...] = (
     ("is starting up", SQLSTATES["57P03"]),
     ("is shutting down", SQLSTATES["57P01"]),
     ("not yet accepting connections", SQLSTATES["57P03"]),
+    ("not accepting connections", SQLSTATES["57P03"]),
+    ("not currently accepting connections", SQLSTATES["57P03"]),
+    ("no more connections allowed", SQLSTATES["53300"]),  # PgBouncer's words, like the next
+    ("query_wait_timeout", SQLSTATES["53300"]),
     ("in recovery mode", SQLSTATES["57P03"]),
     ("password authentication failed", SQLSTATES["28"]),
     ("no password supplied", SQLSTATES["28"]),
     ("pg_hba.conf", SQLSTATES["28"]),
     ('FATAL: role "', SQLSTATES["28"]),  # it does not exist, or may not log in
     ("does not exist", SQLSTATES["3D000"]),
+    ("server login has been failing", _POOLER),  # it quotes why; what only a person can change is told above
+    ("server conn crashed?", SQLSTATES["08"]),
     ("server closed the connection", SQLSTATES["08"]),
     ("terminating connection", SQLSTATES["57P01"]),
     ("Connection reset by peer", SQLSTATES["08"]),
@@ -92,7 +101,16 @@ CONNECT_TEXTS: tuple[tuple[str, Rule], ...] = (
     ("could not translate host", Rule(Kind.UNREACHABLE, "the host's name is not known", "correct `host`")),
     ("failed to resolve host", Rule(Kind.UNREACHABLE, "the host's name is not known", "correct `host`")),
     ("timeout expired", Rule(Kind.UNREACHABLE, "no answer in time", "look at the network and the server")),
-    ("No route to host", Rule(Kind.UNREACHABLE, "no way to the host", "look at the network")),
+    ("No route to host", _NO_WAY),
+    *((f"failed: {said}", _NO_WAY) for said in ("Connection timed out", "Operation timed out")),
+    *(
+        (f"failed: {said}", _NO_WAY)
+        for said in ("Network is unreachable", "Network unreachable", "Host is unreachable")
+    ),
+    ("could not receive data from server", SQLSTATES["08"]),
+    ("could not send data to server", SQLSTATES["08"]),
+    ("SSL SYSCALL error", SQLSTATES["08"]),
+    ("SSL connection has been closed", SQLSTATES["08"]),
 )
 _NO_RULE = Rule(Kind.UNKNOWN, "no rule matches", "read the message; add a rule to stores/postgres.py if it is usual")
 

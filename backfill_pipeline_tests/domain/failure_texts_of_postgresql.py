@@ -89,6 +89,9 @@ FAILS_AGAIN: PostgreSQL failed: the statement does not fit the server [42601]. W
 RECOVERY_CONFLICT: PostgreSQL failed: serialization failure or conflict with recovery [40001]. Where:
     postgresql://127.0.0.1:26303/store. Why: canceling statement due to conflict with recovery DETAIL: User query
     might have needed to see row versions that must be removed.. Next: try again; on a replica: hot_standby_feedback.
+READ_ONLY: PostgreSQL failed: the server is read-only, as after a failover [25006]. Where:
+    postgresql://127.0.0.1:26303/store. Why: cannot execute CREATE TABLE in a read-only transaction. Next: try again;
+    name the primary as `host`.
 NOT_PERMITTED: PostgreSQL failed: the server does not accept the user. Where: postgresql://127.0.0.1:25836/store. Why:
     connection failed: connection to server at "127.0.0.1", port 25836 failed: fe_sendauth: no password supplied.
     Next: correct the configured user, its password or its rights.

@@ -42,6 +42,27 @@ QUOTA = (
     'Error creating: pods "one-x" is forbidden: exceeded quota: jobs, requested: requests.memory=2Gi, '
     "used: requests.memory=8Gi, limited: requests.memory=8Gi"
 )
+NO_ENOUGH = "Pod was rejected: Node didn't have enough resource: {}, requested: 100, used: 200, capacity: 250"
+THROWN_OUT = {
+    "Preempting": "Preempted in order to admit critical pod",
+    "NodeLost": "Node node-1 which was running pod one-x is unresponsive",
+    "Shutdown": "Node is shutting, evicting pods",
+    "NodeShutdown": "Pod was rejected as the node is shutting down.",
+    "Terminated": "Pod was terminated in response to imminent node shutdown.",
+    "NodeAffinity": "Pod was rejected: Predicate NodeAffinity failed",
+    "OutOfcpu": NO_ENOUGH.format("cpu"),
+    "OutOfmemory": NO_ENOUGH.format("memory"),
+    "OutOfpods": NO_ENOUGH.format("pods"),
+}
+INSECURE = (
+    'Error creating: pods "one-x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false '
+    '(container "task" must set securityContext.allowPrivilegeEscalation=false)'
+)
+NO_ACCOUNT = (
+    'Error creating: pods "one-x" is forbidden: error looking up service account jobs/tasks: '
+    'serviceaccount "tasks" not found'
+)
+DENIED = 'Error creating: admission webhook "validation.example" denied the request: [owner] you must provide labels: {"owner"}'
 NEVER = 'Container image "absent:1" is not present with pull policy of Never'
 SUSPENDED = job({"type": "Suspended", "status": "True", "reason": "JobSuspended", "message": "Job suspended"})
 UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_ROOM}
@@ -63,6 +84,12 @@ TREES: tuple[tuple[Cause, Trees], ...] = (
             [],
         ),
     ),
+    *((Cause.EVICTED, (BACK_OFF, [pod(phase="Failed", reason=r, message=m)], [])) for r, m in THROWN_OUT.items()),
+    (Cause.EVICTED, (BACK_OFF, [terminated("ContainerStatusUnknown", 137)], [])),
+    (Cause.POD_REFUSED, (job(), [], [{"reason": "FailedCreate", "message": INSECURE}])),
+    (Cause.POD_REFUSED, (job(), [], [{"reason": "FailedCreate", "message": NO_ACCOUNT}])),
+    (Cause.POD_REFUSED, (job(), [], [{"reason": "FailedCreate", "message": DENIED}])),
+    (Cause.SIGTERM, (BACK_OFF, [terminated("Error", 143)], [])),
     (Cause.UNSCHEDULABLE, (job(), [pod(phase="Pending", conditions=[UNSCHEDULED])], [])),
     (Cause.UNSCHEDULABLE, (job(), [], [{"reason": "FailedCreate", "message": QUOTA}])),
     (Cause.SUSPENDED, (SUSPENDED, [], [])),

@@ -8,8 +8,9 @@ from backfill_pipeline.domain.causes import SQLSTATE_LENGTH, Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import RULES, diagnose, diagnose_error
 from backfill_pipeline.stores.clickhouse import CODES
-from backfill_pipeline.stores.postgres import SQLSTATES
+from backfill_pipeline.stores.postgres import SQLSTATES, rule_of
 from backfill_pipeline_tests.domain.failure_texts import RECORDED, Recorded
+from backfill_pipeline_tests.domain.failure_texts_of_kubernetes import AWAY
 
 OURS = re.compile(
     r"(?P<what>.*?)(?: \[(?P<code>\w+)\])?\. Where: (?P<where>.*?)\. Why: (?P<why>.*)\. Next: (?P<next>.*)\."
@@ -32,6 +33,12 @@ FALSE_FRIENDS = (
     "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
     "the day 2026-01-15 is Unschedulable for customer acme",
     "column 3 of 5 does not exist on page 2",
+    "bash: -c: line 1: unexpected EOF while looking for matching quote",
+    "its template is no XML: XML syntax error: unexpected EOF",
+    "a query_wait_timeout of 120 s is configured",
+    "the Job of customer Shutdown, profile pod NodeLost (acme): 143 rows too few",
+    "exit code 143 is told for a signal",
+    "customer broken pipe, profile i/o timeout: 3 rows too few",
     "a heartbeat timeout of 60 s is configured",
     "Kubernetes did not create the Job [403]. Where: https://10.0.0.1, namespace jobs. Why: no. Next: ask.",
 )
@@ -87,6 +94,30 @@ def test_an_error_is_told_by_its_fields_as_by_its_words() -> None:
     errors = [(typed(r), r.cause) for r in RECORDED]
     assert len([e for e, _ in errors if e]) > 50
     assert [str(e) for e, cause in errors if e and diagnose_error(e).cause is not cause] == []
+
+
+def test_no_text_of_postgresql_is_known_here_and_unknown_to_its_store() -> None:
+    errors = [e for e in map(typed, RECORDED) if e and e.what.startswith("PostgreSQL failed: ")]
+    assert len(errors) > 50
+    assert [e for e in errors if e.what != f"PostgreSQL failed: {rule_of(e.code, e.why).reason}"] == []
+
+
+@pytest.mark.parametrize(
+    ("remedy", "causes"),
+    [
+        (Remedy.WAIT, (Cause.UNREACHABLE, Cause.SERVER_SHUTDOWN, Cause.TOO_MANY_CONNECTIONS, Cause.READ_ONLY)),
+        (Remedy.WAIT, (Cause.EVICTED, Cause.UNSCHEDULABLE)),
+        (Remedy.BY_HAND, (Cause.POD_REFUSED, Cause.CANCELLED)),
+        (Remedy.WAIT, (Cause.KEEPER, Cause.OVERLOADED, Cause.UNFINISHED_REPLICA)),
+        (Remedy.AGAIN, (Cause.CONNECTION_LOST, Cause.NO_ANSWER, Cause.LOCK_TIMEOUT, Cause.WORKER_BLOCKED)),
+        (Remedy.SMALLER, (Cause.HISTORY_LIMIT,)),
+    ],
+)
+def test_what_is_away_is_waited_for_and_what_broke_in_the_middle_is_done_again(
+    remedy: Remedy, causes: tuple[Cause, ...]
+) -> None:
+    """A server that is away for an hour costs no attempt; a connection that breaks each time must end in smaller Jobs."""
+    assert {diagnose([r.text]).remedy for r in RECORDED if r.cause in causes} == {remedy}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +176,17 @@ def test_the_cause_is_told_and_not_what_followed_from_it() -> None:
     assert diagnose(texts).cause is Cause.IMAGE_PULL
     assert diagnose(texts[1:]).cause is Cause.CANCELLED
     assert diagnose([*texts, "ERROR: deadlock detected (SQLSTATE 40P01)"]).cause is Cause.DEADLOCK
+
+
+@pytest.mark.parametrize("recorded", [r for r in RECORDED if r.cause is Cause.IMAGE_PULL], ids=lambda r: r.text[-30:])
+def test_a_registry_that_is_away_for_an_hour_needs_no_hand_and_a_wrong_name_does(recorded: Recorded) -> None:
+    assert diagnose([recorded.text]).remedy is (Remedy.WAIT if recorded.where == AWAY else Remedy.BY_HAND)
+
+
+def test_d8_a_cancel_is_told_by_the_workflow_and_not_by_the_signal_that_any_drain_sends() -> None:
+    [ended, *_] = [r.text for r in RECORDED if r.cause is Cause.SIGTERM and "the executions" in r.text]
+    assert diagnose([ended]).remedy is Remedy.AGAIN
+    assert diagnose([ended, "workflow a CANCELED: no reason given"]).remedy is Remedy.BY_HAND
 
 
 def test_a_job_that_nobody_resumes_is_not_tried_ever_smaller() -> None:

@@ -1,7 +1,7 @@
 """ClickHouse's failures, provoked on the real engine: each is told by name, typed or as text, and worded as recorded.
 
-The engine is embedded: it has no replica and no Keeper, and is not stopped by a server. So 236, 242 and an inactive
-replica's 341 can't be provoked; their texts are ClickHouse's own source's.
+The engine is embedded: it has no replica, no Keeper and no load of others, and is not stopped by a server. So 236, 242,
+999 and their like can't be provoked; their texts are ClickHouse's own source's.
 """
 
 import threading
@@ -13,7 +13,8 @@ import pytest
 from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.stores import mutations
-from backfill_pipeline.stores.clickhouse import ClickHouse, ShardStore
+from backfill_pipeline.stores.clickhouse import CODES, ClickHouse, ShardStore
+from backfill_pipeline_tests.domain.failure_codes import CLICKHOUSE
 from backfill_pipeline_tests.domain.failure_texts import assert_diagnosed
 from backfill_pipeline_tests.stores.rows import a_delete, put
 from backfill_pipeline_tests.worker import servers, targets
@@ -61,6 +62,8 @@ def failure(call: Callable[[], object]) -> PipelineError:
         ),
         ("SELEC 1", Cause.FAILS_AGAIN),
         ("CREATE USER stranger IDENTIFIED BY 'x'", Cause.NOT_PERMITTED),
+        ("INSERT INTO conversation SELECT * FROM conversation SETTINGS readonly = 1", Cause.NOT_PERMITTED),
+        ("SELECT 1 FROM remote('no-such-host.invalid', system.one)", Cause.UNREACHABLE),
     ],
 )
 def test_what_the_server_refuses_is_told_by_its_cause(shard: ShardStore, sql: str, cause: Cause) -> None:
@@ -183,3 +186,9 @@ def test_a_server_that_is_away_and_one_that_is_slow_are_told_apart(clickhouse: C
         assert_diagnosed(failure(lambda store=away: store.query("SELECT 1")), Cause.UNREACHABLE)  # type: ignore[misc]
     hasty = ClickHouse(clickhouse.address.model_copy(update={"query_timeout_seconds": 1})).shards[0]
     assert_diagnosed(failure(lambda: hasty.query("SELECT sleep(3)")), Cause.CLICKHOUSE_TIMEOUT)
+
+
+def test_no_number_is_listed_that_the_server_does_not_know_by_this_name(shard: ShardStore) -> None:
+    asked = "SELECT code, errorCodeToName(code) FROM (SELECT arrayJoin({codes:Array(UInt32)}) AS code)"
+    assert dict(shard.query(asked, {"codes": [*CLICKHOUSE, *CODES]})).items() >= CLICKHOUSE.items()
+    assert "" not in dict(shard.query(asked, {"codes": list(CODES)})).values()

@@ -20,11 +20,13 @@ from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline_tests.clients.workflows import Forward
+from backfill_pipeline_tests.domain.failure_codes import POSTGRESQL
 from backfill_pipeline_tests.domain.failure_texts import assert_diagnosed
 from backfill_pipeline_tests.stores.test_postgres import Run, both_drivers, by_psycopg, failure
 from backfill_pipeline_tests.worker import servers
 
 SLEEP = "SELECT pg_sleep(20)"
+RAISE = "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{}'; END $$"
 
 
 @pytest.fixture(scope="module")
@@ -359,3 +361,14 @@ def test_p2_a_read_that_collides_with_a_replicas_replay_asks_for_fewer_days_and_
     error = failure(run, replica, "SELECT n, pg_sleep(19) FROM public.read WHERE n = 1")
     colliding.join(30)
     assert_diagnosed(error, Cause.RECOVERY_CONFLICT)
+
+
+def test_p2_a_server_that_is_a_replica_since_a_failover_is_waited_for_and_not_given_up_at_once(
+    replica: Postgres,
+) -> None:
+    assert_diagnosed(failure(by_psycopg, replica, "CREATE TABLE public.no (n int)"), Cause.READ_ONLY)
+
+
+def test_no_code_is_listed_that_the_server_does_not_have(store: Postgres) -> None:
+    raised = {failure(by_psycopg, store, RAISE.format(name)).code for name in POSTGRESQL.values()}
+    assert raised == set(POSTGRESQL)
