@@ -3,7 +3,6 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -16,23 +15,13 @@ from backfill_pipeline.clients.port_forward.keeper import Pace, delay_after
 from backfill_pipeline.clients.port_forward.place import Place
 from backfill_pipeline.config import Forward
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline_tests.clients.forwards import PACE, Standin, command_of, echo, gone
+from backfill_pipeline_tests.clients.forwards import PACE, Standin, command_of, gone
 from backfill_pipeline_tests.clients.jobs import lives, wait_for
 
 FORBIDDEN = (
     'error: error upgrading connection: pods "it-0" is forbidden: User "system:serviceaccount:cron:backfill-pipeline" '
     'cannot create resource "pods/portforward" in API group "" in the namespace "databases"'
 )
-
-
-@pytest.fixture
-def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """Leads to a server that echoes; nothing of it is there after the test."""
-    found = Standin(tmp_path)
-    monkeypatch.setenv("PATH", found.path())
-    with echo() as port:
-        yield found.does(to=port)
-        gone(found)
 
 
 def echoed(port: int, said: bytes = b"hello") -> bytes:
