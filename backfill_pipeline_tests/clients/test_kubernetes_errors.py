@@ -30,7 +30,7 @@ def test_a_missing_right_names_account_verb_and_the_rule_to_add() -> None:
 
 QUOTA = 'jobs.batch "one" is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch=10'
 ENDING = 'jobs.batch "one" is forbidden: unable to create new content in namespace cron because it is being terminated'
-DENIED = 'admission webhook "validation.example.org" denied the request: you must provide labels: {"owner"}'
+DENIED = 'admission webhook "validation.example.org" denied the request: you cannot do without labels: {"owner"}'
 
 
 def test_a_quota_that_is_used_up_is_not_taken_for_a_missing_right() -> None:

@@ -115,6 +115,23 @@ def test_a_token_that_is_rotated_in_mid_window_ends_it(tmp_path: Path, server: s
     assert raised.value.kind is Kind.STOP, "once more, and no third time"
 
 
+def test_a_login_plugin_that_hangs_when_its_token_has_expired_holds_a_call_without_an_end(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.login.PLUGIN_SECONDS", 1)
+    status = {"token": "old", "expirationTimestamp": "2026-01-01T00:00:00Z"}
+    answer, waits = json.dumps({**GIVEN, "status": status}), f"os.path.exists({str(tmp_path / 'hangs')!r})"
+    gives = f"import os, time; {waits} and time.sleep(60); print({answer!r})"
+    jobs = opened(launcher(kubeconfig(tmp_path, plugin(gives), {"server": server})))
+    Server.takes = "new"
+    (tmp_path / "hangs").touch()
+    started = time.monotonic()
+    with pytest.raises(PipelineError, match="did not answer within 1 s") as raised:
+        jobs.status("one")
+    assert time.monotonic() - started < 10
+    assert raised.value.kind is Kind.UNREACHABLE
+
+
 def test_a_token_file_that_is_empty_does_not_make_us_anonymous(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("")
     error = refused(kubeconfig(tmp_path, {"tokenFile": "token"}))

@@ -6,11 +6,11 @@ import pytest
 
 from backfill_pipeline.clients.kubernetes.state import (
     DEFAULT_CONTAINER,
+    disruptions,
     has_ended,
     outlived,
     status_of,
     task_of,
-    thrown_out,
 )
 from backfill_pipeline.clients.launcher import JobState
 
@@ -91,11 +91,11 @@ def test_an_eviction_and_a_deadline_are_told_by_name() -> None:
 def test_a_pod_that_was_thrown_out_passes_for_a_task_that_failed(reason: str) -> None:
     """It is gone with its words when its Job says that it failed, so they are handed on."""
     conditions = [condition("DisruptionTarget", reason, "a node is emptied")]
-    words = thrown_out([pod("Running", {"running": {}}, conditions=conditions)])
+    words = disruptions([pod("Running", {"running": {}}, conditions=conditions)])
     assert words == [f"pod {reason}: a node is emptied"]
     assert status_of(job(), [pod("Running", {"running": {}})], (), words).reason == words[0]
     assert status_of(job(FAILED), [], (), words).reason.startswith(f"{words[0]}; BackoffLimitExceeded")
-    assert thrown_out([pod("Running", {"running": {}})]) == []
+    assert disruptions([pod("Running", {"running": {}})]) == []
 
 
 def test_d16_a_job_that_is_over_before_its_pod_is_ended_is_written_beside() -> None:

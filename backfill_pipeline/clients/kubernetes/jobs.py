@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
-from backfill_pipeline.clients.kubernetes.state import at_work, has_ended, outlived, status_of, task_of, thrown_out
+from backfill_pipeline.clients.kubernetes.state import at_work, disruptions, has_ended, outlived, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.plans import LABEL, Launch
@@ -145,7 +145,7 @@ class KubernetesJobs:
         if name in self._ended:
             return self._ended[name]
         job, pods = self._job(name), self._pods(name)
-        if words := thrown_out(pods):
+        if words := disruptions(pods):
             self._thrown_out[name] = words
         events, unknown = self._why_no_pod(name) if job and not pods else ([], "")
         found = status_of(job, pods, events, self._thrown_out.get(name, []))
@@ -268,10 +268,8 @@ class KubernetesJobs:
         self._delete(name, preconditions={"uid": job["metadata"]["uid"]})
 
     def _delete(self, name: str, **how: Any) -> None:
-        options = {
-            "propagationPolicy": "Foreground",
-            **how,
-        }  # its pod's grace is in the manifest: a Job's is not handed on
+        # Its pod's grace is in the manifest: a Job's own is not handed on.
+        options = {"propagationPolicy": "Foreground", **how}
         try:
             self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, body=options)
         except PipelineError as error:

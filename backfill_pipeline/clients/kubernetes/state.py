@@ -28,9 +28,7 @@ def status_of(
     if job is None:
         return _without_job(pods)
     over = _over(job, pods, thrown_out)
-    if over and (
-        left := at_work(pods)
-    ):  # before 1.31 a Job fails at its deadline, and its pod gets its grace after that
+    if over and (left := at_work(pods)):  # clusters before 1.31 say so first, and give the pod its grace after that
         return JobStatus(JobState.RUNNING, reason=f"it is over, and its pod {', '.join(left)} is ending")
     if over:
         return over
@@ -66,9 +64,8 @@ def outlived(job: Tree | None, pods: Sequence[Tree]) -> JobStatus | None:
     """What the Job's task came to, where a container beside it goes on, and the Job with it; else None."""
     if job is None or job["metadata"].get("deletionTimestamp") or at_work(pods):
         return None
-    containers = [
-        c for pod in pods if pod["status"].get("phase") == "Running" for c in pod["status"]["containerStatuses"]
-    ]
+    live = [pod["status"] for pod in pods if pod["status"].get("phase") == "Running"]
+    containers = [container for status in live for container in status.get("containerStatuses") or []]
     others = [str(c["name"]) for c in containers if "terminated" not in c.get("state", {})]
     tasks = {task_of(pod) for pod in pods}
     ends = [c["state"]["terminated"] for c in containers if c["name"] in tasks]
@@ -79,7 +76,7 @@ def outlived(job: Tree | None, pods: Sequence[Tree]) -> JobStatus | None:
     return JobStatus(JobState.FAILED if code else JobState.SUCCEEDED, code, reason)
 
 
-def thrown_out(pods: Sequence[Tree]) -> list[str]:
+def disruptions(pods: Sequence[Tree]) -> list[str]:
     """Why pods are ended by somebody else than their Job: by who empties or takes down a node, or needs their room."""
     found = [condition for pod in pods if (condition := _condition(pod, "DisruptionTarget"))]
     return [f"pod {c.get('reason')}: {c.get('message', '')}".rstrip(": ") for c in found]
