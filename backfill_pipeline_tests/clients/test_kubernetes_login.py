@@ -68,13 +68,6 @@ def test_a_login_plugin_that_hangs_is_waited_for_without_an_end(
     assert not lives(int(file.read_text()))
 
 
-def test_a_kubeconfig_is_written_over_with_the_deadline_of_its_plugin(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path, plugin_that_gives({"token": "t"}))
-    before = path.read_text()
-    opened(launcher(path)).close()
-    assert path.read_text() == before
-
-
 class Server(BaseHTTPRequestHandler):
     """An API server that takes one token and has no Jobs."""
 
