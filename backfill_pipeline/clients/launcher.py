@@ -49,10 +49,10 @@ class Launcher(Protocol):
         ...
 
     def check(self, launch: Launch) -> None:
-        """Return if `ensure` would make the Job, or adopt it; nothing is made.
+        """Return if `ensure` would make the Job, or adopt it, and it may be followed and ended; nothing is made.
 
         Raises:
-            PipelineError: what `ensure` would raise.
+            PipelineError: what `ensure` would raise; STOP, a right that is needed after it is missing.
         """
         ...
 
@@ -66,7 +66,9 @@ class Launcher(Protocol):
         """
         ...
 
-    def status(self, name: str) -> JobStatus: ...
+    def status(self, name: str) -> JobStatus:
+        """How it goes. A Job of which only sidecars go on is ended with it: its task's outcome is its own."""
+        ...
 
     def resume(self, name: str) -> None:
         """Start a pending Job whose launcher died before it could; nothing where the cluster starts it by itself."""
@@ -88,7 +90,7 @@ class Launcher(Protocol):
         """End the Job and wait until its process is gone. One that is over, or not there, is left alone.
 
         Raises:
-            PipelineError: it is still there at the deadline.
+            PipelineError: it is still there at the deadline; REFUSED, it is none that this project made.
         """
         ...
 

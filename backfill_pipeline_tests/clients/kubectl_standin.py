@@ -1,6 +1,7 @@
 """Forwards TCP as `kubectl port-forward` does, and fails as it does. Standard library only; started by a test's `kubectl`.
 
-What it does stands in the file that is given as --kubeconfig: {"to": port, "fails": text of an error, "silent": true}.
+What it does stands in the file that is given as --kubeconfig or by KUBECONFIG: {"to": port, "fails": text of an error,
+"silent": true}.
 SIGUSR1: the pod is gone, it says so and ends. SIGUSR2: as kubectl before 1.23, it listens on and closes what comes.
 """
 
@@ -17,7 +18,7 @@ deaf = threading.Event()
 
 
 def main(arguments: list[str]) -> None:
-    file = Path(arguments[arguments.index("--kubeconfig") + 1])
+    file = kubeconfig(arguments)
     orders = json.loads(file.read_text())
     with file.with_name("starts").open("a") as starts:
         starts.write(json.dumps({"at": time.time(), "pid": os.getpid(), "arguments": arguments}) + "\n")
@@ -28,6 +29,13 @@ def main(arguments: list[str]) -> None:
     if orders.get("silent"):
         time.sleep(600)
     listen(arguments[arguments.index("--address") + 1], arguments[-1], orders["to"])
+
+
+def kubeconfig(arguments: list[str]) -> Path:
+    """As kubectl does: its own argument, else the first file there is of KUBECONFIG."""
+    if "--kubeconfig" in arguments:
+        return Path(arguments[arguments.index("--kubeconfig") + 1])
+    return next(file for file in map(Path, os.environ["KUBECONFIG"].split(os.pathsep)) if file.exists())
 
 
 def listen(host: str, ports: str, to: int) -> None:

@@ -28,6 +28,28 @@ def test_a_missing_right_names_account_verb_and_the_rule_to_add() -> None:
     assert (error.kind, error.code) == (Kind.STOP, "403")
 
 
+QUOTA = 'jobs.batch "one" is forbidden: exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch=10'
+ENDING = 'jobs.batch "one" is forbidden: unable to create new content in namespace cron because it is being terminated'
+DENIED = 'admission webhook "validation.example.org" denied the request: you cannot do without labels: {"owner"}'
+
+
+def test_a_quota_that_is_used_up_is_not_taken_for_a_missing_right() -> None:
+    error = answer(403, QUOTA)
+    assert (error.kind, error.code, error.why) == (Kind.RETRY, "403", QUOTA)
+    assert "wait, or raise the quota" in error.next_step
+
+
+@pytest.mark.parametrize("message", [ENDING, DENIED])
+def test_what_admission_refuses_is_not_taken_for_a_missing_right(message: str) -> None:
+    error = answer(403, message)
+    assert (error.kind, error.why) == (Kind.STOP, f"admission refused it: {message}")
+    assert "right" not in error.next_step
+
+
+def test_a_right_that_is_no_resource_is_still_one() -> None:
+    assert "right" in answer(403, 'forbidden: User "somebody" cannot get path "/metrics"').next_step
+
+
 def test_who_is_not_logged_in_is_not_told_to_give_rights_to_everybody() -> None:
     error = answer(403, FORBIDDEN.replace("system:serviceaccount:cron:backfill-pipeline", "system:anonymous"))
     assert "gave no credentials" in error.why

@@ -1,6 +1,12 @@
 """Logins that give nothing, and kubeconfigs that are none: told when the launcher is opened, by name."""
 
+import json
 import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +14,12 @@ import pytest
 import yaml
 
 from backfill_pipeline.clients.kubernetes.login import opened
+from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline_tests.clients.jobs import lives
 from backfill_pipeline_tests.clients.kubeconfigs import NOWHERE, kubeconfig, launcher, plugin, plugin_that_gives
 
+GIVEN = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "TOKEN"}}
 MISSING_PLUGIN = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
 
 
@@ -40,6 +49,80 @@ def test_a_login_plugin_that_gives_nothing_does_not_make_us_anonymous(
     assert error.why.startswith("exec of the context's user gave neither a token nor a certificate: ")
     assert said in error.why
     assert "log in, or renew the credentials" in error.next_step
+
+
+def test_a_login_plugin_that_hangs_is_waited_for_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that it left behind, with its output open, does not keep us waiting either."""
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.login.PLUGIN_SECONDS", 1)
+    file = tmp_path / "child"
+    user = plugin(
+        f"import subprocess; c = subprocess.Popen(['sleep', '60']); open({str(file)!r}, 'w').write(str(c.pid)); c.wait()"
+    )
+    started = time.monotonic()
+    error = refused(kubeconfig(tmp_path, user))
+    assert time.monotonic() - started < 10
+    assert error.kind is Kind.UNREACHABLE
+    assert f"the plugin {sys.executable} did not answer within 1 s" in error.why
+    assert not lives(int(file.read_text()))
+
+
+class Server(BaseHTTPRequestHandler):
+    """An API server that takes one token and has no Jobs."""
+
+    takes = ""
+
+    def do_GET(self) -> None:
+        is_known = self.headers["Authorization"] == f"Bearer {type(self).takes}"
+        status, answer = (200, {"items": []}) if "pods" in self.path else (404, {"message": "not found"})
+        self.send_response(status if is_known else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer if is_known else {"message": "Unauthorized"}).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+@pytest.mark.parametrize("way", ["token file", "plugin"])
+def test_a_token_that_is_rotated_in_mid_window_ends_it(tmp_path: Path, server: str, way: str) -> None:
+    token = tmp_path / "token"
+    gives = f"import json; print(json.dumps({GIVEN!r}).replace('TOKEN', open({str(token)!r}).read()))"
+    user = {"tokenFile": str(token)} if way == "token file" else plugin(gives)
+    token.write_text("old")
+    jobs = opened(launcher(kubeconfig(tmp_path, user, {"server": server})))
+    for Server.takes in ("old", "new"):
+        token.write_text(Server.takes)
+        assert jobs.status("one").state is JobState.GONE
+    Server.takes = "newer"
+    with pytest.raises(PipelineError, match="Unauthorized") as raised:
+        jobs.status("one")
+    assert raised.value.kind is Kind.STOP, "once more, and no third time"
+
+
+def test_a_login_plugin_that_hangs_when_its_token_has_expired_holds_a_call_without_an_end(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backfill_pipeline.clients.kubernetes.login.PLUGIN_SECONDS", 1)
+    status = {"token": "old", "expirationTimestamp": "2026-01-01T00:00:00Z"}
+    answer, waits = json.dumps({**GIVEN, "status": status}), f"os.path.exists({str(tmp_path / 'hangs')!r})"
+    gives = f"import os, time; {waits} and time.sleep(60); print({answer!r})"
+    jobs = opened(launcher(kubeconfig(tmp_path, plugin(gives), {"server": server})))
+    Server.takes = "new"
+    (tmp_path / "hangs").touch()
+    started = time.monotonic()
+    with pytest.raises(PipelineError, match="did not answer within 1 s") as raised:
+        jobs.status("one")
+    assert time.monotonic() - started < 10
+    assert raised.value.kind is Kind.UNREACHABLE
 
 
 def test_a_token_file_that_is_empty_does_not_make_us_anonymous(tmp_path: Path) -> None:

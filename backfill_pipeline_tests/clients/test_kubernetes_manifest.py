@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backfill_pipeline.clients.kubernetes.manifest import LOG_SECONDS, job_of, masked
+from backfill_pipeline.clients.kubernetes.manifest import GRACE_SECONDS, LOG_SECONDS, job_of, masked
 from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 from backfill_pipeline.stack.processes import PROJECT
@@ -44,6 +44,14 @@ def test_k2_a_pod_that_dies_is_not_started_again_by_kubernetes() -> None:
 
 def test_k1_no_job_without_a_deadline() -> None:
     assert job_of(cronjob(), LAUNCH)["spec"]["activeDeadlineSeconds"] == 60
+
+
+@pytest.mark.parametrize(("given", "kept"), [(0, 1), (3, 3), (600, GRACE_SECONDS)])
+def test_d16_a_pod_without_a_grace_is_forgotten_while_its_process_writes(given: int, kept: int) -> None:
+    """The API server deletes it at once and asks no kubelet; whoever cancels takes it for ended."""
+    template = cronjob()
+    template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = given
+    assert job_of(template, LAUNCH)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == kept
 
 
 def test_k4_a_short_ttl_of_the_template_does_not_take_the_log_away() -> None:

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER, has_ended, status_of, task_of
+from backfill_pipeline.clients.kubernetes.state import (
+    DEFAULT_CONTAINER,
+    disruptions,
+    has_ended,
+    outlived,
+    status_of,
+    task_of,
+)
 from backfill_pipeline.clients.launcher import JobState
 
 Tree = dict[str, Any]
@@ -19,7 +26,13 @@ def condition(kind: str, reason: str = "", message: str = "") -> Tree:
 
 
 def pod(phase: str, *states: Tree, **status: Any) -> Tree:
-    return {"metadata": {}, "status": {"phase": phase, "containerStatuses": [{"state": s} for s in states], **status}}
+    statuses = [{"name": f"c{n}", "state": state} for n, state in enumerate(states)]
+    spec = {"containers": [{"name": s["name"]} for s in statuses] or [{"name": "c0"}]}
+    return {
+        "metadata": {"name": "one"},
+        "spec": spec,
+        "status": {"phase": phase, "containerStatuses": statuses, **status},
+    }
 
 
 FAILED = condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
@@ -72,6 +85,35 @@ def test_an_eviction_and_a_deadline_are_told_by_name() -> None:
     assert status_of(job(late), []).reason == "DeadlineExceeded (Job was active longer than specified deadline)"
 
 
+@pytest.mark.parametrize(
+    "reason", ["EvictionByEvictionAPI", "PreemptionByScheduler", "DeletionByTaintManager", "TerminationByKubelet"]
+)
+def test_a_pod_that_was_thrown_out_passes_for_a_task_that_failed(reason: str) -> None:
+    """It is gone with its words when its Job says that it failed, so they are handed on."""
+    conditions = [condition("DisruptionTarget", reason, "a node is emptied")]
+    words = disruptions([pod("Running", {"running": {}}, conditions=conditions)])
+    assert words == [f"pod {reason}: a node is emptied"]
+    assert status_of(job(), [pod("Running", {"running": {}})], (), words).reason == words[0]
+    assert status_of(job(FAILED), [], (), words).reason.startswith(f"{words[0]}; BackoffLimitExceeded")
+    assert disruptions([pod("Running", {"running": {}})]) == []
+
+
+def test_d16_a_job_that_is_over_before_its_pod_is_ended_is_written_beside() -> None:
+    """Clusters before 1.31 say so at the deadline, and then give the pod its grace."""
+    late = job(condition("Failed", "DeadlineExceeded", "Job was active longer than specified deadline"))
+    found = status_of(late, [pod("Running", {"running": {}})])
+    assert (found.state, found.reason) == (JobState.RUNNING, "it is over, and its pod one is ending")
+    assert (
+        status_of(late, [pod("Failed", {"terminated": {"exitCode": 137, "reason": "Error"}})]).state is JobState.FAILED
+    )
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_is_not_said_to_be_missing(phase: str) -> None:
+    found = status_of(job(), [pod(phase, {"terminated": {"exitCode": 0, "reason": "said"}})])
+    assert (found.state, found.reason) == (JobState.RUNNING, "its pod has ended")
+
+
 def test_a_pending_job_says_what_it_waits_for() -> None:
     suspended = condition("Suspended", "JobSuspended", "Job suspended")
     assert status_of(job(suspended), []).reason == "JobSuspended (Job suspended)"
@@ -91,6 +133,32 @@ def test_what_does_not_come_by_itself_is_not_waited_for_until_the_deadline(reaso
 
 def test_a_container_that_is_being_made_is_not_given_up() -> None:
     assert not status_of(job(), [pod("Pending", {"waiting": {"reason": "ContainerCreating"}})]).is_stuck
+
+
+def create_fails(message: str, at: str = "") -> Tree:
+    return {"reason": "FailedCreate", "message": message, "lastTimestamp": at}
+
+
+NO_ACCOUNT = (
+    'Error creating: pods "one-" is forbidden: error looking up service account cron/no: serviceaccount "no" not found'
+)
+NO_POLICY = 'Error creating: pods "one-" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'
+USED_UP = (
+    'Error creating: pods "one-" is forbidden: exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0'
+)
+
+
+@pytest.mark.parametrize("message", [NO_ACCOUNT, NO_POLICY])
+def test_a_pod_that_may_not_be_made_is_waited_for_until_the_deadline(message: str) -> None:
+    found = status_of(job(), [], [create_fails(message)])
+    assert (found.is_stuck, found.reason) == (True, f"FailedCreate ({message})")
+
+
+def test_a_quota_that_others_give_back_is_waited_for() -> None:
+    assert not status_of(job(), [], [create_fails(USED_UP)]).is_stuck
+    both = [create_fails(USED_UP, "2026-01-01T00:00:02Z"), create_fails(NO_ACCOUNT, "2026-01-01T00:00:01Z")]
+    assert "exceeded quota" in status_of(job(), [], both).reason, "the last counts, in whatever order they come"
+    assert not status_of(job(), [], both).is_stuck
 
 
 def a_pod(*containers: str, marked: str | None = None, ended: tuple[str, ...] = (), phase: str = "Running") -> Tree:
@@ -118,6 +186,38 @@ def test_a_sidecar_that_goes_on_does_not_keep_the_tasks_log_open() -> None:
     assert has_ended(a_pod("task", "mesh", ended=("task",)), "task")
     assert not has_ended(a_pod("task", "mesh", ended=("mesh",)), "task")
     assert has_ended({"status": {"phase": "Failed"}}, "task"), "an eviction tells of no container"
+
+
+def test_a_sidecar_that_goes_on_hides_for_hours_that_the_task_has_ended() -> None:
+    pods = [a_pod("task", "mesh", ended=("task",))]
+    task = outlived(job(), pods)
+    assert task
+    assert (task.state, task.exit_code) == (JobState.SUCCEEDED, 0)
+    found = status_of(job(), pods)
+    assert (found.state, found.exit_code) == (JobState.RUNNING, None)
+    assert found.reason == "its task has ended: container None, exit code 0; at work beside it still: mesh"
+    pods[0]["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = 3
+    failed = outlived(job(), pods)
+    assert failed
+    assert (failed.state, failed.exit_code) == (JobState.FAILED, 3)
+
+
+@pytest.mark.parametrize(
+    ("found", "pods"),
+    [
+        (job(), [a_pod("task", "mesh", ended=("mesh",))]),
+        (job(), [a_pod("task", "mesh", ended=("task", "mesh"))]),
+        (job(), [a_pod("task", "mesh", ended=("task",)), a_pod("task")]),
+        (job(), [a_pod("task", phase="Failed")]),
+        (job(deletionTimestamp="2026-01-01T00:00:00Z"), [a_pod("task", "mesh", ended=("task",))]),
+        (None, [a_pod("task", "mesh", ended=("task",))]),
+    ],
+    ids=["sidecar ended", "all ended", "another pod", "no word of it", "deleted", "gone"],
+)
+def test_a_job_is_over_while_its_task_may_write_or_its_controller_speaks_for_it(
+    found: Tree | None, pods: list[Tree]
+) -> None:
+    assert outlived(found, pods) is None
 
 
 def test_d16_a_pod_that_outlives_its_job_writes_on_unseen() -> None:

@@ -3,7 +3,6 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -16,23 +15,17 @@ from backfill_pipeline.clients.port_forward.keeper import Pace, delay_after
 from backfill_pipeline.clients.port_forward.place import Place
 from backfill_pipeline.config import Forward
 from backfill_pipeline.domain.errors import Kind, PipelineError
-from backfill_pipeline_tests.clients.forwards import PACE, Standin, command_of, echo, gone
+from backfill_pipeline_tests.clients.forwards import PACE, Standin, command_of, gone
 from backfill_pipeline_tests.clients.jobs import lives, wait_for
 
+NO_SANDBOX = (
+    "an error occurred forwarding 20001 -> 5432: error forwarding port 5432 to pod 0123, uid : failed to find sandbox: "
+    'network namespace path "/var/run/netns/cni-1" does not exist'
+)
 FORBIDDEN = (
     'error: error upgrading connection: pods "it-0" is forbidden: User "system:serviceaccount:cron:backfill-pipeline" '
     'cannot create resource "pods/portforward" in API group "" in the namespace "databases"'
 )
-
-
-@pytest.fixture
-def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """Leads to a server that echoes; nothing of it is there after the test."""
-    found = Standin(tmp_path)
-    monkeypatch.setenv("PATH", found.path())
-    with echo() as port:
-        yield found.does(to=port)
-        gone(found)
 
 
 def echoed(port: int, said: bytes = b"hello") -> bytes:
@@ -246,6 +239,7 @@ def test_a_missing_right_is_named_with_account_rule_and_file_and_not_waited_for(
     [
         ('Error from server (NotFound): services "it" not found', Kind.MISSING, "correct `forward`"),
         ('error: context "north" does not exist', Kind.MISSING, "context"),
+        ('error: auth info "somebody" does not exist', Kind.MISSING, "context"),
         ("error: Service it does not have a service port 5432", Kind.MISSING, "port"),
         ("error: stat /etc/kubeconfig: no such file or directory", Kind.MISSING, "kubeconfig"),
         ("error: You must be logged in to the server (Unauthorized)", Kind.STOP, "credentials"),
@@ -265,6 +259,8 @@ def test_what_waiting_does_not_change_is_said_at_once(standin: Standin, said: st
     ("said", "kind"),
     [
         ("error: unable to forward port because pod is not running. Current status=Pending", Kind.RETRY),
+        ("error: error upgrading connection: unable to upgrade connection: pod does not exist", Kind.RETRY),
+        (NO_SANDBOX, Kind.RETRY),
         ("Unable to connect to the server: dial tcp: lookup api.north: no such host", Kind.UNREACHABLE),
         ("error: something that nobody has seen before", Kind.UNKNOWN),
     ],

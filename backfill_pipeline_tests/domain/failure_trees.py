@@ -18,7 +18,9 @@ def failed(reason: str, message: str) -> Tree:
 
 
 def pod(**status: Any) -> Tree:
-    return {"metadata": {"name": "one-x"}, "status": status}
+    """One that has ended, if nothing else is given."""
+    spec = {"containers": [{"name": "task"}]}
+    return {"metadata": {"name": "one-x"}, "spec": spec, "status": {"phase": "Failed", **status}}
 
 
 def waiting(reason: str, message: str) -> Tree:

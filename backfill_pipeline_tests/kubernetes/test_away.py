@@ -111,6 +111,21 @@ def test_k1_a_pod_that_is_deleted_fails_its_job_and_what_it_said_is_kept(
     assert list(jobs.log("one"))[:5] == ALL_LINES[:5]
 
 
+def test_k1_a_pod_that_was_thrown_out_passes_for_a_task_that_failed(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """As `kubectl drain` does it. It is gone with its words when its Job says that it failed."""
+    alone.cronjob(CRONJOB, "sh", "-c", "trap 'sleep 2; exit 1' TERM; echo at work; while :; do sleep 0.1; done")
+    jobs.ensure(launch())
+    until("its first line", lambda: list(jobs.log("one")) == ["at work"])
+    core = client.CoreV1Api(alone.api)
+    name = core.list_namespaced_pod(alone.name).items[0].metadata.name
+    core.create_namespaced_pod_eviction(name, alone.name, {"metadata": {"name": name}})
+    words = "pod EvictionByEvictionAPI: Eviction API: evicting"
+    assert until("its reason", lambda: jobs.status("one").reason).startswith(words)
+    found = over(jobs, "one", 60)
+    assert found.state is JobState.FAILED
+    assert found.reason.startswith(f"{words}; BackoffLimitExceeded")
+
+
 def test_k4_a_log_that_is_gone_with_its_job_is_empty_and_no_error(alone: Namespace, jobs: KubernetesJobs) -> None:
     """Its TTL was over before anybody looked: Temporal is then asked what it started."""
     alone.cronjob(CRONJOB, "python", "-c", "print('nobody reads it')")

@@ -52,11 +52,11 @@ def test_a_log_that_may_not_be_read_is_named_and_no_end_of_the_window(
 ) -> None:
     engines.make_data(days=1)
     alone.cronjob(DATASETS["labels"].cronjob, "python", "-c", "print('at work')")
-    without(alone, "get", "pods/log")
     claim = engines.claim("north", "acme", Window(FIRST_DAY, WHOLE.days[1]), dataset="labels")
     with engines.systems("north") as opened:
         systems = replace(opened, launcher=KubernetesJobs(account, alone.name, None))
         seen = inspect.inspect(systems, claim, launched_by="test")
+        without(alone, "get", "pods/log")  # after the check, which would have refused
         followed = follow.follow(systems, seen, launch.launch(systems, seen))
         systems.ledger.release(claim.attempt_id, seen.attempt.fence)
     assert followed.problems == ()

@@ -256,6 +256,59 @@ def test_a_quota_that_is_used_up_is_named(alone: Namespace, jobs: KubernetesJobs
     assert not jobs.status("one").is_stuck
 
 
+def test_an_account_that_is_not_there_is_waited_for_until_the_deadline(alone: Namespace, jobs: KubernetesJobs) -> None:
+    """No pod is made, so no container says why; only the Job's events do."""
+    alone.cronjob(CRONJOB, *HELLO, pod={"serviceAccountName": "absent"})
+    jobs.ensure(launch())
+    until("its reason", lambda: 'serviceaccount "absent" not found' in jobs.status("one").reason)
+    found = jobs.status("one")
+    assert (found.state, found.is_stuck) == (JobState.PENDING, True)
+    assert found.reason.startswith("FailedCreate (Error creating: pods ")
+    assert found.reason.endswith(f"; look: kubectl --context stack -n {alone.name} describe job/one")
+
+
+def test_a_command_that_is_told_leads_to_another_cluster(alone: Namespace) -> None:
+    """Without the file, kubectl looks for the context in whichever it finds."""
+    jobs = KubernetesJobs(alone.api, alone.name, "stack", Path("/etc/a file"))
+    kubectl = f"kubectl --kubeconfig '/etc/a file' --context stack -n {alone.name}"
+    assert jobs.where("one") == f"{kubectl} logs job/one"
+    assert jobs.status("one").reason.endswith(f"; look: {kubectl} get events --field-selector involvedObject.name=one")
+
+
+def test_a_failed_job_says_how_to_look_at_its_pod(alone: Namespace, jobs: KubernetesJobs) -> None:
+    alone.cronjob(CRONJOB, "python", "-c", "raise SystemExit(3)")
+    jobs.ensure(launch())
+    found = over(jobs, "one")
+    assert found.reason.count("look: ") == 1
+    assert found.reason.endswith("describe pods -l batch.kubernetes.io/job-name=one")
+
+
+def test_a_foreign_job_is_ended_by_its_name(alone: Namespace, jobs: KubernetesJobs) -> None:
+    batch = client.BatchV1Api(alone.api)
+    alone.cronjob(CRONJOB, "sleep", "300")
+    theirs = jobs.manifest(launch())
+    del theirs["metadata"]["labels"]["app.kubernetes.io/managed-by"]
+    batch.create_namespaced_job(alone.name, theirs)
+    with pytest.raises(Refused, match="describe job one"):
+        jobs.cancel("one")
+    assert batch.read_namespaced_job("one", alone.name).metadata.deletion_timestamp is None
+
+
+def test_a_job_that_took_the_place_of_the_one_that_was_seen_is_ended_for_it(
+    alone: Namespace, jobs: KubernetesJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone.cronjob(CRONJOB, "sleep", "300")
+    jobs.ensure(launch())
+    seen = jobs._job("one")
+    assert seen
+    seen["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "_job", lambda _: seen)
+        with pytest.raises(PipelineError, match="does not match the UID in record"):
+            jobs.cancel("one")
+    assert jobs.status("one").state in (JobState.PENDING, JobState.RUNNING)
+
+
 @pytest.mark.parametrize("more", MORE_PODS.values(), ids=MORE_PODS)
 def test_k2_no_word_of_a_template_makes_a_second_pod(
     alone: Namespace, jobs: KubernetesJobs, more: dict[str, Any]

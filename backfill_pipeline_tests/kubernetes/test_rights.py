@@ -13,7 +13,7 @@ from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.stack.processes import PROJECT
 from backfill_pipeline_tests.kubernetes.account import ACCOUNT, without
-from backfill_pipeline_tests.kubernetes.cluster import Namespace
+from backfill_pipeline_tests.kubernetes.cluster import Namespace, deployed
 from backfill_pipeline_tests.kubernetes.test_launch import HELLO, launch, over
 
 TASK = "cron-batch-reindex-conversations"
@@ -101,6 +101,49 @@ def test_a_missing_right_is_named_with_account_and_rule(
         _launch_and_look(KubernetesJobs(account, alone.name, None))
     assert rule in raised.value.next_step
     assert f"system:serviceaccount:{alone.name}:{ACCOUNT} may not {verb} {resource}" in raised.value.why
+
+
+RIGHTS = [
+    (verb, resource)
+    for tree in deployed("rbac.yaml")
+    for rule in tree.get("rules", [])
+    for resource in rule["resources"]
+    for verb in rule["verbs"]
+]
+
+
+@pytest.mark.parametrize(("verb", "resource"), RIGHTS)
+def test_a_right_of_the_role_is_missed_only_when_the_days_are_emptied(
+    alone: Namespace, account: client.ApiClient, verb: str, resource: str
+) -> None:
+    alone.cronjob(TASK, *HELLO)
+    KubernetesJobs(account, alone.name, None).check(launched())
+    without(alone, verb, resource)
+    with pytest.raises(PipelineError, match=f"may not {verb} {resource}") as raised:
+        KubernetesJobs(account, alone.name, None).check(launched())
+    assert f"resources: [{resource}], verbs: [{verb}]" in raised.value.next_step
+    assert client.BatchV1Api(alone.api).list_namespaced_job(alone.name).items == []
+
+
+def test_a_check_of_rights_ends_the_job_that_it_finds(alone: Namespace, account: client.ApiClient) -> None:
+    alone.cronjob(TASK, "sleep", "300")
+    KubernetesJobs(account, alone.name, None).ensure(launched())
+    KubernetesJobs(account, alone.name, None).check(launched())
+    assert client.BatchV1Api(alone.api).read_namespaced_job("one", alone.name).metadata.deletion_timestamp is None
+
+
+def test_a_job_whose_events_may_not_be_read_fails_its_window(alone: Namespace, account: client.ApiClient) -> None:
+    alone.cronjob(TASK, *HELLO)
+    alone.apply({"kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    without(alone, "list", "events")
+    jobs = KubernetesJobs(account, alone.name, None)
+    jobs.ensure(launched())
+    found = jobs.status("one")
+    assert found.state is JobState.PENDING
+    assert (
+        f"no pod yet; why is not known: system:serviceaccount:{alone.name}:{ACCOUNT} may not list events"
+        in found.reason
+    )
 
 
 def test_the_check_before_a_delete_passes_an_account_that_can_t_make_the_job(

@@ -1,6 +1,7 @@
 """What the API server refuses, and that it is away, as our errors."""
 
 import json
+import re
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
@@ -10,6 +11,7 @@ from backfill_pipeline.domain.errors import Kind, PipelineError
 
 _AGAIN = "nothing is lost: a rerun adopts what was made"
 LOG_IN = "log in, or renew the credentials of the context"
+_OF_RIGHTS = re.compile(r'User "[^"]*" cannot ')
 _ANONYMOUS = 'User "system:anonymous"'
 
 
@@ -32,7 +34,13 @@ def translate(error: Exception, what: str, where: str) -> PipelineError:
 
 
 def _forbidden(what: str, where: str, message: str) -> PipelineError:
+    """Of rights, or of what looks at each object after them: both are 403."""
     missing = missing_right(message)
+    if not missing and "exceeded quota" in message:
+        return _error(what, where, message, Kind.RETRY, f"wait, or raise the quota; {_AGAIN}", "403")
+    if not missing and not _OF_RIGHTS.search(message):
+        why = f"admission refused it: {message}"
+        return _error(what, where, why, Kind.STOP, "change what it names, or ask who made this rule", "403")
     if not missing:
         return _error(what, where, message, Kind.STOP, "give the account this right", "403")
     return _error(what, where, missing.why, Kind.STOP, f"add to its Role (deploy/rbac.yaml): - {missing.rule}", "403")

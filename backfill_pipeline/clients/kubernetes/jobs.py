@@ -1,9 +1,12 @@
 """The Launcher of a cluster: a CronJob's template becomes a Job that is ours by its labels."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
@@ -13,16 +16,19 @@ from urllib3.exceptions import HTTPError
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
-from backfill_pipeline.clients.kubernetes.state import at_work, has_ended, status_of, task_of
-from backfill_pipeline.clients.launcher import JobHandle, JobStatus
+from backfill_pipeline.clients.kubernetes.state import at_work, disruptions, has_ended, outlived, status_of, task_of
+from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
-from backfill_pipeline.domain.plans import Launch
+from backfill_pipeline.domain.plans import LABEL, Launch
 
 CALL_SECONDS = (5, 30)  # to connect, and between two parts of an answer
 LOG_SECONDS = (5, 300)  # a quiet Job writes nothing for a while
 LAST_LINES_SECONDS = 10
 POLL_SECONDS = 0.2
+SIDECAR_SECONDS = 30  # that a container may outlive its pod's task: one that ends in order takes a few
+MANAGED_BY = "app.kubernetes.io/managed-by"
 
+T = TypeVar("T")
 Tree = dict[str, Any]
 
 
@@ -31,15 +37,29 @@ class KubernetesJobs:
 
     Args:
         api: a client that is logged in.
-        context: the kubeconfig's context, for the commands that a person is told; None in a pod.
+        context, kubeconfig: for the commands that a person is told; None in a pod.
+        log_in: another such client, logged in anew; None, a login that ends is not renewed.
 
     Raises (everywhere): PipelineError; UNREACHABLE and RETRY where the API is away or overloaded.
     """
 
-    def __init__(self, api: client.ApiClient, namespace: str, context: str | None) -> None:
+    def __init__(
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        context: str | None,
+        kubeconfig: Path | None = None,
+        log_in: Callable[[], client.ApiClient] | None = None,
+    ) -> None:
         self._batch, self._core, self._api = client.BatchV1Api(api), client.CoreV1Api(api), api
-        self._namespace = namespace
-        self._kubectl = f"kubectl {f'--context {context} ' if context else ''}-n {namespace}"
+        self._namespace, self._log_in = namespace, log_in
+        login = {"kubeconfig": kubeconfig, "context": context}
+        options = [f"--{key} {shlex.quote(str(value))}" for key, value in login.items() if value]
+        self._kubectl = " ".join(["kubectl", *options, "-n", namespace])
+        self._has_rights = False
+        self._thrown_out: dict[str, list[str]] = {}
+        self._task_ended: dict[str, float] = {}  # Jobs that go on after their task, and since when
+        self._ended: dict[str, JobStatus] = {}  # those of them that were ended here
         self._streams: dict[str, LogStream] = {}
         self._unread: set[str] = set()  # Jobs that were over before the end of their log was read
 
@@ -47,7 +67,11 @@ class KubernetesJobs:
         return JobHandle(launch.job_name) if self._made(launch, "create the Job") else self._adopted(launch)
 
     def check(self, launch: Launch) -> None:
-        """With `dryRun`: the same right, admission and validation as of `ensure`, and nothing is kept."""
+        """With `dryRun`: the same right, admission and validation as of `ensure`, and nothing is kept.
+
+        What follows and ends the Job is asked for too: a right that is missed only then leaves the days emptied.
+        """
+        self._check_rights(launch.job_name)
         if not self._made(launch, "take the Job when it was asked with dryRun (nothing was made)", dry_run="All"):
             self._adopted(launch)
 
@@ -61,6 +85,21 @@ class KubernetesJobs:
                 raise
             return False
         return True
+
+    def _check_rights(self, name: str) -> None:
+        """Once. The Job is not there yet, or it is this attempt's: that nothing is found is the good answer."""
+        if self._has_rights:
+            return
+        self._job(name)
+        self._pods(name)
+        self._events(name)
+        self._delete(name, dryRun=["All"])
+        try:
+            self._call(self._core.read_namespaced_pod_log, "read the log of a pod", name, self._namespace)
+        except PipelineError as error:
+            if error.code != "404":
+                raise
+        self._has_rights = True
 
     def manifest(self, launch: Launch) -> Tree:
         return job_of(masked(self._cronjob(launch.cronjob)), launch)
@@ -91,17 +130,64 @@ class KubernetesJobs:
         job = self._job(launch.job_name)
         labels = (job or {}).get("metadata", {}).get("labels", {})
         if job is None or any(labels.get(name) != value for name, value in launch.labels.items()):
-            raise Refused(
-                f"A Job named {launch.job_name} exists and is not ours",
-                where=self._where(f"job/{launch.job_name}"),
-                why="its labels are not those of this attempt",
-                next_step=f"look whose it is: {self._kubectl} describe job {launch.job_name}; then rerun",
-            )
+            raise self._not_ours(launch.job_name, "its labels are not those of this attempt")
         return JobHandle(launch.job_name, adopted=True)
 
+    def _not_ours(self, name: str, why: str) -> Refused:
+        return Refused(
+            f"A Job named {name} exists and is not ours",
+            where=self._where(f"job/{name}"),
+            why=why,
+            next_step=f"look whose it is: {self._kubectl} describe job {name}; then rerun",
+        )
+
     def status(self, name: str) -> JobStatus:
+        if name in self._ended:
+            return self._ended[name]
         job, pods = self._job(name), self._pods(name)
-        return status_of(job, pods, self._events(name) if job and not pods else ())
+        if words := disruptions(pods):
+            self._thrown_out[name] = words
+        events, unknown = self._why_no_pod(name) if job and not pods else ([], "")
+        found = status_of(job, pods, events, self._thrown_out.get(name, []))
+        task = outlived(job, pods) if found.state is JobState.RUNNING else None
+        if task:
+            return self._without_sidecars(name, found, task)
+        more = unknown if found.state is JobState.PENDING else "", self._look(name, found, pods)
+        return replace(found, reason="; ".join(filter(None, [found.reason, *more])))
+
+    def _why_no_pod(self, name: str) -> tuple[list[Tree], str]:
+        """The events that tell it, or why they can't be read: the Job is followed without them."""
+        try:
+            return self._events(name), ""
+        except PipelineError as error:
+            if error.code != "403":
+                raise
+            return [], f"why is not known: {error.why}"
+
+    def _without_sidecars(self, name: str, found: JobStatus, task: JobStatus) -> JobStatus:
+        """The status where the task has ended and a container beside it goes on, as a mesh's does that nobody tells to end.
+
+        That task's outcome is the Job's, which would else be at work until its deadline. It is ended here: its container
+        writes no row, but would keep its room on the node until then, and the deadline takes the log away as well. Not
+        before its log was read, and not at once: one that ends in order leaves a Job that tells its own end. Its outcome
+        is kept here; who asks from another process finds it gone, and counts.
+        """
+        since, log = self._task_ended.setdefault(name, time.monotonic()), self._streams.get(name)
+        if time.monotonic() - since < SIDECAR_SECONDS or (log and not log.ended.is_set()):
+            return found
+        self._end(name)
+        self._ended[name] = task
+        return task
+
+    def _look(self, name: str, found: JobStatus, pods: Sequence[Tree]) -> str:
+        """The command that shows more of a Job that does not go as it should."""
+        if found.state in (JobState.RUNNING, JobState.SUCCEEDED):
+            return ""
+        if pods:
+            return f"look: {self._kubectl} describe pods -l batch.kubernetes.io/job-name={name}"
+        if found.state is JobState.GONE:
+            return f"look: {self._kubectl} get events --field-selector involvedObject.name={name}"
+        return f"look: {self._kubectl} describe job/{name}"
 
     def resume(self, name: str) -> None:
         """The Job controller makes the pod, whoever made the Job."""
@@ -140,7 +226,8 @@ class KubernetesJobs:
     def _log_of(self, pod: str, container: str, since: str | None) -> Iterable[bytes]:
         asked = [("container", container), ("follow", "true"), ("timestamps", "true")]
         try:
-            answer = self._opened_log(pod, [*asked, *([("sinceTime", since)] if since else [])])
+            more = [("sinceTime", since)] if since else []
+            answer = self._logged_in(lambda: self._opened_log(pod, [*asked, *more]))
         except (ApiException, HTTPError) as error:
             raise translate(error, f"Kubernetes did not read the log of {pod}", self._where(f"pod/{pod}")) from None
         try:
@@ -164,17 +251,27 @@ class KubernetesJobs:
 
     def cancel(self, name: str, *, deadline_seconds: float = 15) -> None:
         """A Job that is not there may have left its pod at work, which is no less of a writer."""
-        self._delete(name)
+        self._end(name)
         end = time.monotonic() + deadline_seconds
         while (job := self._job(name)) or at_work(self._pods(name)):
             if time.monotonic() > end:
                 raise self._does_not_end(name, deadline_seconds, job)
             time.sleep(POLL_SECONDS)
 
-    def _delete(self, name: str) -> None:
-        with_pods = {"propagation_policy": "Foreground"}  # their grace is in the manifest: a Job's own is not handed on
+    def _end(self, name: str) -> None:
+        """Only one of ours, and only that which was seen; whose of our attempts is told by its name, which is a digest of it."""
+        job = self._job(name)
+        if job is None:
+            return
+        if (job["metadata"].get("labels") or {}).get(MANAGED_BY) != LABEL:
+            raise self._not_ours(name, f"it has no label {MANAGED_BY}: {LABEL}")
+        self._delete(name, preconditions={"uid": job["metadata"]["uid"]})
+
+    def _delete(self, name: str, **how: Any) -> None:
+        # Its pod's grace is in the manifest: a Job's own is not handed on.
+        options = {"propagationPolicy": "Foreground", **how}
         try:
-            self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, **with_pods)
+            self._call(self._batch.delete_namespaced_job, f"delete the Job {name}", name, self._namespace, body=options)
         except PipelineError as error:
             if error.code != "404":
                 raise
@@ -208,10 +305,21 @@ class KubernetesJobs:
     def _call(self, call: Callable[..., Any], what: str, *args: Any, **options: Any) -> Tree:
         """The answer as the API server gave it: its own names, no classes of one client version."""
         try:
-            answer = call(*args, **options, _preload_content=False, _request_timeout=CALL_SECONDS)
-            return dict(json.loads(answer.data))
+            how = {**options, "_preload_content": False, "_request_timeout": CALL_SECONDS}
+            return dict(json.loads(self._logged_in(lambda: call(*args, **how)).data))
         except (ApiException, HTTPError) as error:
             raise translate(error, f"Kubernetes did not {what}", self._where()) from None
+
+    def _logged_in(self, call: Callable[[], T]) -> T:
+        """A login is renewed where the server takes it no more: a token's file is written anew, a certificate runs out."""
+        try:
+            return call()
+        except ApiException as error:
+            if error.status != 401 or self._log_in is None:
+                raise
+        fresh = self._log_in()
+        self._api.configuration, self._api.rest_client = fresh.configuration, fresh.rest_client
+        return call()
 
     def _where(self, thing: str = "") -> str:
         return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")

@@ -2,17 +2,20 @@
 
 import logging
 import re
+import sys
 import threading
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigLoader, KubeConfigMerger
 from yaml import YAMLError
 
 from backfill_pipeline.clients.kubernetes.errors import LOG_IN
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
+from backfill_pipeline.clients.kubernetes.login_plugin import SILENT
 from backfill_pipeline.config import Launcher
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
@@ -21,6 +24,9 @@ UNREADABLE = (ConfigException, OSError, YAMLError, AttributeError, LookupError, 
 # Ways to log in that the client tries, and where they give nothing it goes on as anonymous.
 TRIED = ("exec", "auth-provider", "tokenFile")
 WHY_LENGTH = 500
+PLUGIN_SECONDS = 30
+# With the standard library alone it starts in 20 ms.
+BOUNDED = ("-I", "-S", str(Path(__file__).with_name("login_plugin.py")))
 # The client names an entry that lacks something by all that it holds, its token too.
 _ENTRY = re.compile(r"\{.*\}")
 
@@ -29,10 +35,16 @@ def opened(given: Launcher) -> KubernetesJobs:
     """Nothing is asked of the cluster before the first call.
 
     Raises:
-        PipelineError: MISSING, the context or its file, or this is no pod; STOP, the context's login gave no credentials.
+        PipelineError: MISSING, the context or its file, or this is no pod; STOP, the context's login gave no credentials;
+            UNREACHABLE, its plugin did not answer.
     """
+    api = _logged_in(given)
+    return KubernetesJobs(api, given.namespace, given.context, given.kubeconfig, lambda: _logged_in(given))
+
+
+def _logged_in(given: Launcher) -> client.ApiClient:
     try:
-        return KubernetesJobs(_client(given), given.namespace, given.context)
+        return _client(given)
     except UNREADABLE as error:
         is_told = isinstance(error, ConfigException | OSError)
         why = str(error) if is_told else f"it can't be read as a kubeconfig: {type(error).__name__}: {error}"
@@ -50,16 +62,31 @@ def _client(given: Launcher) -> client.ApiClient:
 
 
 def _configure(configuration: client.Configuration, given: Launcher, context: str) -> None:
-    path = str(given.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
-    with _overheard() as said:
-        config.load_kube_config(path, context, configuration)
-    tree = KubeConfigMerger(path).config
+    files = KubeConfigMerger(str(given.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION))
+    if files.config is None:
+        raise ConfigException("no kubeconfig is there")
+    tree = files.config
     named = tree["contexts"].get_with_name(context)["context"]
-    if named.safe_get("user") and not (configuration.api_key or configuration.cert_file):
-        _check_logged_in(given, tree["users"].get_with_name(named["user"])["user"], said)
+    user = tree["users"].get_with_name(named["user"])["user"] if named.safe_get("user") else {}
+    # What is changed here is not to be written back; what the client itself renews is.
+    save = None if _bound_plugin(user) else files.save_changes
+    with _overheard() as said:
+        KubeConfigLoader(tree, context, config_base_path=None, config_persister=save).load_and_set(configuration)
+    if not (configuration.api_key or configuration.cert_file):
+        _check_logged_in(given, user, said)
     proxy = tree["clusters"].get_with_name(named["cluster"])["cluster"].safe_get("proxy-url")
     if proxy:  # the client reads those of the environment only; like kubectl, this one goes before them
         configuration.proxy, configuration.no_proxy = proxy, None
+
+
+def _bound_plugin(user: Container[str]) -> bool:
+    """The client waits for it without a deadline: now, and inside of a call when what it gave has expired."""
+    if not isinstance(user, ConfigNode) or "exec" not in user or "command" not in user["exec"]:
+        return False
+    plugin = user["exec"].value
+    plugin["args"] = [*BOUNDED, str(PLUGIN_SECONDS), plugin["command"], *(plugin.get("args") or [])]
+    plugin["command"] = sys.executable
+    return True
 
 
 def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> None:
@@ -68,7 +95,8 @@ def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> 
     if tried:
         why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {'; '.join(said)}"
         next_step = f"{LOG_IN}; `kubectl --context {given.context} auth whoami` tells whether it works"
-        raise _no_way(given, why.rstrip(": "), next_step, Kind.STOP)
+        silent = any(f"process returned {SILENT}" in line for line in said)
+        raise _no_way(given, why.rstrip(": "), next_step, Kind.UNREACHABLE if silent else Kind.STOP)
 
 
 @contextmanager

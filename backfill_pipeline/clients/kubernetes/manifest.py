@@ -57,7 +57,8 @@ def _pod(template: Tree, launch: Launch) -> Tree:
     for container in spec["containers"]:
         container["env"] = _env(container.get("env", []), launch.env)
     _begun_once(spec)
-    grace = min(spec.get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS)
+    # With 0 the API server forgets the pod at once, and its processes live on unseen.
+    grace = max(1, min(spec.get("terminationGracePeriodSeconds", GRACE_SECONDS), GRACE_SECONDS))
     return {**template, "metadata": metadata, "spec": {**spec, "terminationGracePeriodSeconds": grace}}
 
 

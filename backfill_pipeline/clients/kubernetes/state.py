@@ -13,24 +13,73 @@ STUCK = (
     *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
     *("CreateContainerConfigError", "CreateContainerError"),
 )
+QUOTA = ("exceeded quota", "status unknown for quota")
 
 
-def status_of(job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = ()) -> JobStatus:
-    """events: of the Job itself, asked for where it has no pod yet; they alone tell of a quota."""
+def status_of(
+    job: Tree | None, pods: Sequence[Tree], events: Sequence[Tree] = (), thrown_out: Sequence[str] = ()
+) -> JobStatus:
+    """The Job's state in our words.
+
+    Args:
+        events: of the Job itself, asked for where it has no pod yet; they alone tell why.
+        thrown_out: what its pods have told of that so far: they are gone when their Job says that it failed.
+    """
     if job is None:
         return _without_job(pods)
-    ended = _condition(job, "Complete"), _condition(job, "Failed")
-    if ended[0]:
-        return JobStatus(JobState.SUCCEEDED, 0, "exit code 0")
-    if ended[1]:
-        return JobStatus(JobState.FAILED, _exit_code(pods), "; ".join([_said(ended[1]), *_ends(pods)]))
+    over = _over(job, pods, thrown_out)
+    if over and (left := at_work(pods)):  # clusters before 1.31 say so first, and give the pod its grace after that
+        return JobStatus(JobState.RUNNING, reason=f"it is over, and its pod {', '.join(left)} is ending")
+    if over:
+        return over
     if job["metadata"].get("deletionTimestamp"):
         return JobStatus(JobState.RUNNING, reason="it is being deleted")
     if any(pod.get("status", {}).get("phase") == "Running" for pod in pods):
-        return JobStatus(JobState.RUNNING)
+        task = outlived(job, pods)
+        return JobStatus(JobState.RUNNING, reason="; ".join([*thrown_out, *([task.reason] if task else [])]))
+    if pods and not at_work(pods):
+        return JobStatus(JobState.RUNNING, reason="; ".join([*thrown_out, "its pod has ended"]))
+    return _pending(job, pods, events, thrown_out)
+
+
+def _over(job: Tree, pods: Sequence[Tree], thrown_out: Sequence[str]) -> JobStatus | None:
+    if _condition(job, "Complete"):
+        return JobStatus(JobState.SUCCEEDED, 0, "exit code 0")
+    failed = _condition(job, "Failed")
+    if failed is None:
+        return None
+    return JobStatus(JobState.FAILED, _exit_code(pods), "; ".join([*thrown_out, _said(failed), *_ends(pods)]))
+
+
+def _pending(job: Tree, pods: Sequence[Tree], events: Sequence[Tree], thrown_out: Sequence[str]) -> JobStatus:
     suspended = _condition(job, "Suspended")
-    reason = "; ".join(_waits(pods)) or (_said(suspended) if suspended else _quota(events)) or "no pod yet"
-    return JobStatus(JobState.PENDING, reason=reason, is_stuck=_is_stuck(pods))
+    refused = None if suspended else _refused(events)
+    waits = "; ".join([*thrown_out, *_waits(pods)])
+    reason = waits or next((_said(tree) for tree in (suspended, refused) if tree), "no pod yet")
+    is_stuck = _is_stuck(pods) or (refused is not None and not _may_pass(refused))
+    return JobStatus(JobState.PENDING, reason=reason, is_stuck=is_stuck)
+
+
+def outlived(job: Tree | None, pods: Sequence[Tree]) -> JobStatus | None:
+    """What the Job's task came to, where a container beside it goes on, and the Job with it; else None."""
+    if job is None or job["metadata"].get("deletionTimestamp") or at_work(pods):
+        return None
+    live = [pod["status"] for pod in pods if pod["status"].get("phase") == "Running"]
+    containers = [container for status in live for container in status.get("containerStatuses") or []]
+    others = [str(c["name"]) for c in containers if "terminated" not in c.get("state", {})]
+    tasks = {task_of(pod) for pod in pods}
+    ends = [c["state"]["terminated"] for c in containers if c["name"] in tasks]
+    if not others or not ends:
+        return None
+    code = next((end["exitCode"] for end in ends if end["exitCode"]), 0)
+    reason = f"its task has ended: {'; '.join(map(_ended, ends))}; at work beside it still: {', '.join(others)}"
+    return JobStatus(JobState.FAILED if code else JobState.SUCCEEDED, code, reason)
+
+
+def disruptions(pods: Sequence[Tree]) -> list[str]:
+    """Why pods are ended by somebody else than their Job: by who empties or takes down a node, or needs their room."""
+    found = [condition for pod in pods if (condition := _condition(pod, "DisruptionTarget"))]
+    return [f"pod {c.get('reason')}: {c.get('message', '')}".rstrip(": ") for c in found]
 
 
 def task_of(pod: Tree) -> str:
@@ -80,7 +129,7 @@ def _ends(pods: Sequence[Tree]) -> Iterator[str]:
         if status.get("reason"):
             yield f"pod {status['reason']}: {status.get('message', '')}".rstrip(": ")
         for state in _states(pod, "terminated"):
-            yield f"container {state.get('reason')}, exit code {state['exitCode']}" + _more(state)
+            yield _ended(state)
 
 
 def _waits(pods: Sequence[Tree]) -> Iterator[str]:
@@ -100,9 +149,19 @@ def _states(pod: Tree, kind: str) -> Iterator[Tree]:
             yield container["state"][kind]
 
 
-def _quota(events: Sequence[Tree]) -> str:
+def _refused(events: Sequence[Tree]) -> Tree | None:
+    """The last that the Job's controller told of a pod that it may not make."""
     found = [e for e in events if e.get("reason") == "FailedCreate"]
-    return _said(found[-1]) if found else ""
+    return max(reversed(found), key=lambda e: str(e.get("lastTimestamp") or ""), default=None)
+
+
+def _may_pass(refused: Tree) -> bool:
+    """A quota is given back by others; an account that is not there, or a rule that forbids such pods, only a person mends."""
+    return any(text in str(refused.get("message")) for text in QUOTA)
+
+
+def _ended(state: Tree) -> str:
+    return f"container {state.get('reason')}, exit code {state['exitCode']}" + _more(state)
 
 
 def _said(tree: Tree) -> str:

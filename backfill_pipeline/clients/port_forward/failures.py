@@ -1,5 +1,6 @@
 """What kubectl writes when a forward fails, as our errors."""
 
+import re
 from typing import NamedTuple
 
 from backfill_pipeline.clients.forbidden import missing_right
@@ -10,6 +11,8 @@ _WHY_LENGTH = 500
 
 
 class Rule(NamedTuple):
+    """text: a regular expression."""
+
     text: str
     kind: Kind
     reason: str
@@ -24,19 +27,30 @@ _API = "look at the network and the API server, then rerun"
 RULES = (
     Rule("could not be started", Kind.STOP, "kubectl does not start", "install a kubectl that runs here"),
     Rule("context was not found", Kind.MISSING, "the kubeconfig has no such context", _NAMES),
-    Rule("does not exist", Kind.MISSING, "the kubeconfig has no such context", _NAMES),
+    Rule(
+        r'(context|cluster|auth info) "[^"]*" does not exist',
+        Kind.MISSING,
+        "the kubeconfig has no such context",
+        _NAMES,
+    ),
     Rule("error: stat ", Kind.MISSING, "the kubeconfig is not there", "correct `forward.kubeconfig`"),
     Rule("error loading config file", Kind.STOP, "the kubeconfig can't be read", "correct the file"),
-    Rule("(NotFound)", Kind.MISSING, "the cluster has no such service or pod", _NAMES),
+    Rule(r"\(NotFound\)", Kind.MISSING, "the cluster has no such service or pod", _NAMES),
     Rule("does not have a service port", Kind.MISSING, "the service has no such port", _NAMES),
     Rule("does not have a named port", Kind.MISSING, "the pod has no port of the service's name", _NAMES),
-    Rule("(Unauthorized)", Kind.STOP, "the cluster does not know the account", _LOG_IN),
+    Rule(r"\(Unauthorized\)", Kind.STOP, "the cluster does not know the account", _LOG_IN),
     Rule("must be logged in", Kind.STOP, "the cluster does not know the account", _LOG_IN),
     Rule("Please enter Username", Kind.STOP, "the context has no credentials", _LOG_IN),
     Rule("certificate", Kind.STOP, "the cluster's certificate is not accepted", "correct the context's cluster"),
     Rule("nable to listen", Kind.RETRY, "the local port is taken", "end what listens there (`ss -ltnp`)"),
     Rule("pod is not running", Kind.RETRY, "the pod does not run", "look why: kubectl describe"),
     Rule("timed out waiting", Kind.RETRY, "the service has no pod that runs", "look why: kubectl describe"),
+    Rule(
+        r"(pod|network namespace\b.*) does not exist",
+        Kind.RETRY,
+        "the node has the pod no longer, or not yet",
+        "look at the pod; rerun",
+    ),
     Rule(
         "error forwarding port", Kind.UNREACHABLE, "nobody answers in the pod at this port", _NAMES + "; is it ready?"
     ),
@@ -57,7 +71,7 @@ def failure_of(what: str, where: str, said: str) -> PipelineError:
     why = " ".join(said.split())[-_WHY_LENGTH:]
     if "is forbidden" in said:
         return _forbidden(what, where, why)
-    rule = next((r for r in RULES if r.text in said), _NO_RULE)
+    rule = next((r for r in RULES if re.search(r.text, said)), _NO_RULE)
     return PipelineError(what, where=where, why=f"{rule.reason}: {why}", next_step=rule.next_step, kind=rule.kind)
 
 

@@ -41,7 +41,7 @@ class Held:
     """
 
     def __init__(self, forward: Forward, greeting: str, *, root: Path | None = None, pace: Pace | None = None) -> None:
-        order = Order(_command(forward), greeting)
+        order = Order(_command(forward), greeting, _guessed_kubeconfig(forward))
         self._forward, self._pace = forward, pace or Pace()
         self._place = Place(root or default_root(), _digest(order))
         self._place.prepare()
@@ -157,6 +157,17 @@ def _command(forward: Forward) -> tuple[str, ...]:
         *("port-forward", "--address", LOOPBACK, f"--pod-running-timeout={POD_SECONDS}s"),
         *(forward.target, f"{{port}}:{forward.port}"),
     )
+
+
+def _guessed_kubeconfig(forward: Forward) -> str:
+    """The files that kubectl would find by itself, in the order in which they count.
+
+    Others may mean another cluster by the same context, and its keeper must not be theirs: rows would be deleted there.
+    """
+    if not forward.context or forward.kubeconfig:
+        return ""
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    return os.pathsep.join(str(Path(f).expanduser().absolute()) for f in files.split(os.pathsep) if f) or os.devnull
 
 
 def _kubectl(forward: Forward) -> str:

@@ -95,7 +95,7 @@ class Keeper:
     def _start(self) -> None:
         command = [part.replace("{port}", str(self._port.number)) for part in self._order.command]
         try:
-            self._kubectl = Kubectl(command, self._place.log)
+            self._kubectl = Kubectl(command, self._place.log, self._order.kubeconfig)
         except OSError as error:
             self._failed(f"kubectl could not be started: {error}")
 

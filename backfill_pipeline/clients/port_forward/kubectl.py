@@ -20,11 +20,14 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 class Kubectl:
     """Started by the keeper's only thread: Linux ends a child so started when that thread is gone.
 
+    Args:
+        kubeconfig: its KUBECONFIG; "", that of this process.
+
     Raises:
         OSError: it can't be started.
     """
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, kubeconfig: str = "") -> None:
         self._log = log
         log.write_bytes(b"")
         with log.open("ab") as output:
@@ -33,6 +36,7 @@ class Kubectl:
                 stdin=subprocess.DEVNULL,  # one that asks for a password gets none, and ends
                 stdout=output,
                 stderr=output,
+                env={**os.environ, **({"KUBECONFIG": kubeconfig} if kubeconfig else {})},
                 start_new_session=True,  # a wrapper's kubectl is ended with it
                 preexec_fn=_ends_with_its_starter(),
             )

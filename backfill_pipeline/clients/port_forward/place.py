@@ -31,10 +31,17 @@ class Said:
 
 @dataclass(frozen=True)
 class Order:
-    """What a keeper keeps. command: kubectl's, with `{port}` for the local one; greeting: of `greetings.GREETINGS`."""
+    """What a keeper keeps.
+
+    Args:
+        command: kubectl's, with `{port}` for the local one.
+        greeting: of `greetings.GREETINGS`.
+        kubeconfig: kubectl's KUBECONFIG, one file or several; "", the command names its own.
+    """
 
     command: tuple[str, ...]
     greeting: str
+    kubeconfig: str = ""
 
 
 class Place:
@@ -56,7 +63,7 @@ class Place:
 
     def order(self) -> Order:
         tree = json.loads((self.folder / "order.json").read_text())
-        return Order(tuple(tree["command"]), tree["greeting"])
+        return Order(tuple(tree["command"]), tree["greeting"], tree["kubeconfig"])
 
     def write_order(self, order: Order) -> None:
         self._write("order.json", json.dumps(asdict(order)))

@@ -118,7 +118,10 @@ class Pod:
         code = started.wait()
         wants_log = code and spec.termination_message_policy == "FallbackToLogsOnError"
         message = last_words(self.folder, spec.name) if wants_log else None
-        return self._terminated(spec, started.begun, code, "Error" if code else "Completed", message)
+        self._terminated(spec, started.begun, code, "Error" if code else "Completed", message)
+        if any("running" in state for state in self.states.values()):
+            self._tell()  # the others go on, perhaps for hours
+        return code
 
     def _started(self, spec: Any) -> Container | str:
         """The container once its image and env are there; why it can never run otherwise."""
