@@ -23,7 +23,7 @@ from backfill_pipeline.stores.progress import attempts_known, ledger_view
 SECONDS = 10.0  # for all systems together
 CALL_SECONDS = 8.0
 DAGSTER, BACKFILLS, RETRIES = "Dagster", "Dagster's backfills", "Dagster's sensor"
-NO_ADDRESS = "no address is known: give --dagster, or set BACKFILL_DAGSTER"
+NO_ADDRESS = "no address that belongs to this configuration is known: give --dagster, or set BACKFILL_DAGSTER"
 Found = Mapping[str, tuple[OpenExecution, ...]]
 Question = tuple[str, str]
 """(system, cluster); the cluster is empty where the system is no cluster's."""
