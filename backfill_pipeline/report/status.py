@@ -19,7 +19,7 @@ DOCUMENT: TypeAdapter[Status] = TypeAdapter(Status)
 LEGEND = (
     "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied\n"
     "wait: runs in Dagster's queue; rows/s: of one run, by the newest windows;\n"
-    "beat: age of the oldest heartbeat"
+    "beat: age of the oldest heartbeat; without one, the execution's own"
 )
 _LOOKS = {
     Trouble.EMPTIED: "bold red",
@@ -178,8 +178,12 @@ def _pace(each: Running) -> list[Text]:
     return [
         Text(absent if speed is None else short(speed)),
         Text(absent if left is None else lasting(left)),
-        Text(absent if age is None else lasting(age)),
+        Text(absent if age is None else _beat(age, f"{each.never_beat} never" if each.never_beat else "")),
     ]
+
+
+def _beat(age: float, note: str) -> str:
+    return f"{lasting(age)}\n{note}".rstrip()
 
 
 # Executions that no run follows.
@@ -191,7 +195,8 @@ def strangers_table(strangers: Sequence[Stranger]) -> Table:
     table.add_column("is", no_wrap=True)
     table.add_column("beat", justify="right")
     for each in strangers[:MAX_ROWS]:
-        beat = NOTHING if each.heartbeat_age_seconds is None else lasting(each.heartbeat_age_seconds)
+        age = each.heartbeat_age_seconds
+        beat = NOTHING if age is None else _beat(age, "never" if each.never_beat else "")
         table.add_row(Text(_execution(each)), Text(each.standing), Text(beat))
     return table
 
