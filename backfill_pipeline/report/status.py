@@ -10,7 +10,7 @@ from rich.text import Text
 
 from backfill_pipeline.domain.status import Attention, ClusterStatus, Launched, Running, Status, Stranger, Trouble
 from backfill_pipeline.report.amounts import NOTHING, UNKNOWN, lasting, short
-from backfill_pipeline.report.lists import cut_note, list_table
+from backfill_pipeline.report.lists import cut_note, list_table, name_column
 
 WIDTH = 80
 MAX_ROWS = 40  # of each list; --json has all
@@ -80,9 +80,7 @@ def _cut(rows: Sequence[object]) -> Iterator[Text]:
 
 def clusters_table(status: Status) -> Table:
     table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_column(
-        "cluster", overflow="fold", min_width=5, max_width=20
-    )  # only the name gives way, and loses nothing
+    name_column(table)
     for heading in (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat"):
         table.add_column(heading, justify="right", no_wrap=True)
     for cluster in status.clusters:
