@@ -1,7 +1,9 @@
 """`backfill status` for people, 80 columns wide, and as one JSON document for programs. Pure functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
@@ -39,6 +41,7 @@ _DAYS = {
     "empt": "emptied",
     "left": "left",
 }
+HEADINGS = (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat")
 
 
 def document(status: Status) -> str:
@@ -52,18 +55,34 @@ def status_tables(status: Status) -> Group:
 
 def _parts(status: Status) -> Iterator[RenderableType]:
     yield clusters_table(status)
-    yield from (Text(f"{c.cluster}: {c.diagnosis}") for c in status.clusters if c.diagnosis)
+    yield from held_up(status)
     yield Text(LEGEND, "dim")
-    yield from (Text(_launch(each, status.asked_at)) for each in status.launched)
-    if status.attention:
-        yield attention_table(status.attention)
-        yield from _cut(status.attention)
-    if status.running:
-        yield running_table(status)
-        yield from _cut(status.running)
-    if status.strangers:
-        yield strangers_table(status.strangers)
-        yield from _cut(status.strangers)
+    yield from not_begun(status)
+    for rows, table in lists(status):
+        if rows:
+            yield table(rows)
+            yield from _cut(rows)
+    yield from not_asked(status)
+
+
+def lists(status: Status) -> tuple[tuple[Sequence[Any], Callable[[Any], Table]], ...]:
+    """Each list with the table of some of its rows, most urgent first."""
+    return (
+        (status.attention, attention_table),
+        (status.running, partial(running_table, status.asked_at)),
+        (status.strangers, strangers_table),
+    )
+
+
+def held_up(status: Status) -> Iterator[Text]:
+    return (Text(f"{c.cluster}: {c.diagnosis}") for c in status.clusters if c.diagnosis)
+
+
+def not_begun(status: Status) -> Iterator[Text]:
+    return (Text(_launch(each, status.asked_at)) for each in status.launched)
+
+
+def not_asked(status: Status) -> Iterator[Text]:
     for unasked in status.unasked:
         what = f"{unasked.system} of {unasked.cluster}" if unasked.cluster else unasked.system
         yield Text(f"? {what} was not asked: {unasked.why}", "bold")
@@ -78,13 +97,16 @@ def _cut(rows: Sequence[object]) -> Iterator[Text]:
 # The clusters.
 
 
-def clusters_table(status: Status) -> Table:
+def clusters_table(status: Status, without: Collection[str] = ()) -> Table:
+    """without: headings of columns to leave out."""
     table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC")
     name_column(table)
-    for heading in (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat"):
+    for heading in (h for h in HEADINGS if h not in without):
         table.add_column(heading, justify="right", no_wrap=True)
     for cluster in status.clusters:
-        table.add_row(Text(cluster.cluster), *_days(cluster), _count(cluster.queued_runs), *_speed(cluster))
+        cells = [*_days(cluster), _count(cluster.queued_runs), *_speed(cluster)]
+        shown = (cell for heading, cell in zip(HEADINGS, cells, strict=True) if heading not in without)
+        table.add_row(Text(cluster.cluster), *shown)
     return table
 
 
@@ -146,14 +168,14 @@ def _why(each: Attention) -> str:
 # What runs.
 
 
-def running_table(status: Status) -> Table:
+def running_table(now: datetime, running: Sequence[Running]) -> Table:
     table = list_table("Running")
     table.add_column("who and which days", overflow="fold", max_width=34)
     table.add_column("done of total", overflow="fold", max_width=20)
     for heading in ("per s", "time left", "beat", "since"):
         table.add_column(heading, justify="right")
-    for each in status.running[:MAX_ROWS]:
-        since = (status.asked_at - each.since).total_seconds()
+    for each in running[:MAX_ROWS]:
+        since = (now - each.since).total_seconds()
         table.add_row(Text(_window(each)), Text(_progress(each)), *_pace(each), Text(lasting(max(since, 0.0))))
     return table
 
