@@ -106,8 +106,8 @@ def _watched(asked: "Asked") -> int:
 @app.command(
     epilog=examples(
         f"backfill plan {EXAMPLE}",
-        f"backfill plan --customer 'acme*' {EXAMPLE} --statements",
-        f"backfill plan --dataset labels {EXAMPLE} --json",
+        f"backfill plan {EXAMPLE} --statements",
+        f"backfill plan --dataset labels {EXAMPLE}",
     )
 )
 def plan(
@@ -126,9 +126,12 @@ def plan(
 ) -> None:
     """What a rebuild of all these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
 
-    Whatever is done or at work: `backfill launch --dry-run` shows what a launch would do now, which leaves that out.
-    Windows that a guard refuses now, or whose Job could not be made, are shown with every reason. Exit code 0 if all was
-    planned, refusals included, 1 if a system could not be asked, 2 for bad input.
+    Whatever is done or at work: `backfill launch --dry-run` shows what a launch
+    would do now, which leaves that out. Windows that a guard refuses now, or
+    whose Job could not be made, are shown with every reason.
+
+    Exit code 0 if all was planned, refusals included, 1 if a system could not be
+    asked, 2 for bad input.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.plan import Wanted, planned

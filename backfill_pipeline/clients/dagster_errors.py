@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.error import URLError
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
@@ -50,10 +51,15 @@ def away(where: str, error: Exception) -> PipelineError:
     return PipelineError(
         "Dagster's webserver does not answer",
         where=where,
-        why=_short(str(error)) or type(error).__name__,
+        why=_short(str(_cause(error))) or type(error).__name__,
         next_step="check that it runs there and that the address is right",
         kind=Kind.UNREACHABLE,
     )
+
+
+def _cause(error: Exception) -> object:
+    """urllib wraps it in words of its own."""
+    return error.reason if type(error) is URLError else error
 
 
 def _of_the_query(where: str, field: str, message: str) -> PipelineError:

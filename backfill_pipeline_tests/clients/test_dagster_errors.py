@@ -179,6 +179,11 @@ NO_GRAPHQL: Any = [
 ]
 
 
+def test_an_address_at_which_nobody_listens_is_told_in_the_words_of_a_library() -> None:
+    error = told(DagsterClient("http://127.0.0.1:1", seconds=SECONDS).unfinished_runs)
+    assert (error.kind, error.why) == (Kind.UNREACHABLE, "[Errno 111] Connection refused")
+
+
 @pytest.mark.parametrize(("code", "body", "why"), NO_GRAPHQL)
 def test_what_is_not_dagster_is_read_as_its_answer(code: int, body: str, why: str) -> None:
     with page(code, body) as client:
