@@ -1,4 +1,5 @@
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -157,6 +158,43 @@ def test_a_folder_that_can_not_be_made_is_told_in_a_sentence() -> None:
     assert done.returncode == 2
     assert "The stack's folder can't be used. Where: /proc/nowhere. Why:" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+NOBODY_LISTENS = ("--dagster", NOWHERE)
+AWAY = [
+    ("launch", *MONTH, "--yes", *NOBODY_LISTENS),
+    ("launch", *MONTH, "--dry-run", *NOBODY_LISTENS),
+    ("cancel", "--cluster", "north", "--leave-empty", "--yes", *NOBODY_LISTENS),
+    ("pause", "north", "--why", "its disk", *NOBODY_LISTENS),
+    ("resume", "north", *NOBODY_LISTENS),
+    ("status", *MONTH, *NOBODY_LISTENS),
+    ("retry", "--yes"),
+    ("reset", "acme", "2026-01-05", "--yes"),
+    ("plan", "--start-time", "2026-01-01", "--end-time", "2026-01-02"),
+]
+
+
+@pytest.mark.parametrize("arguments", AWAY, ids=lambda a: " ".join(a[:1] + a[5:6]))
+def test_servers_that_are_away_are_told_as_bad_input_or_as_a_success(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
+    away = tmp_path / "away.yaml"
+    local = re.sub(r"[a-z0-9.-]+\.internal", "127.0.0.1", Path("config.example.yaml").read_text())
+    away.write_text(re.sub(r"(port: |127\.0\.0\.1:)\d+", r"\g<1>9", local))
+    monkeypatch.setattr(sys, "argv", ["backfill", *arguments, "--config", str(away), "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = "".join(capsys.readouterr())
+    assert ended.value.code == 1, said
+    assert "Traceback" not in said
+    assert re.search(r"nobody\s+listens|does\s+not\s+answer|refused", said), said
+
+
+@pytest.mark.parametrize("words", [("status",), ("plan",)], ids=" ".join)
+def test_an_example_is_broken_in_two_by_a_terminal_of_80_columns(words: tuple[str, ...]) -> None:
+    assert [x for x in (COMMANDS[words].epilog or "").split("\n\n") if len(x) > 78] == []
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -20,7 +20,10 @@ ConfigFile = Annotated[
 ]
 DagsterUrl = Annotated[
     str | None,
-    typer.Option("--dagster", help="Dagster's address; else BACKFILL_DAGSTER, else that of the stack in --folder."),
+    typer.Option(
+        "--dagster",
+        help="Dagster's address; else BACKFILL_DAGSTER, else that of the stack in --folder, if it has this configuration.",
+    ),
 ]
 
 

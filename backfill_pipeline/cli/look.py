@@ -1,6 +1,7 @@
 """Commands that only look: how the clusters are doing, and what a launch would do."""
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +40,7 @@ def status(
     dataset: Datasets = None,
     start_time: Annotated[str | None, typer.Option(help="First day; else each cluster's first_day.")] = None,
     end_time: Annotated[str | None, typer.Option(help="Last day, inclusive; else yesterday (UTC).")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Ask again every 5 s until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Ask again every 5 s until Ctrl-C; shows what fits.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     dagster: DagsterUrl = None,
@@ -77,27 +78,36 @@ def _printed(asked: "Asked", *, as_json: bool) -> int:
 def _watched(asked: "Asked") -> int:
     import time
 
+    from rich.console import Console
     from rich.live import Live
 
     from backfill_pipeline.operations.status import status as look
     from backfill_pipeline.report.status import status_tables
+    from backfill_pipeline.report.watch import Watched
 
-    found = look(asked)
+    found, console = look(asked), Console()
+    is_screen = console.is_terminal and not console.is_dumb_terminal
     try:
-        with Live(status_tables(found), console=_console(), auto_refresh=False, vertical_overflow="visible") as live:
+        with (
+            Live(Watched(found), console=console, auto_refresh=False, screen=True)
+            if is_screen
+            else nullcontext() as live
+        ):
             while True:
                 time.sleep(EVERY_SECONDS)
                 found = look(asked)
-                live.update(status_tables(found), refresh=True)
+                if live:
+                    live.update(Watched(found), refresh=True)
     except KeyboardInterrupt:
+        _print(status_tables(found))  # with the screen goes what it showed
         return 1 if found.unasked else 0
 
 
 @app.command(
     epilog=examples(
         f"backfill plan {EXAMPLE}",
-        f"backfill plan --customer 'acme*' {EXAMPLE} --statements",
-        f"backfill plan --dataset labels {EXAMPLE} --json",
+        f"backfill plan {EXAMPLE} --statements",
+        f"backfill plan --dataset labels {EXAMPLE}",
     )
 )
 def plan(
@@ -116,9 +126,12 @@ def plan(
 ) -> None:
     """What a rebuild of all these days would do: runs, deletes, Jobs, rows and bytes to write again, time. Touches nothing.
 
-    Whatever is done or at work: `backfill launch --dry-run` shows what a launch would do now, which leaves that out.
-    Windows that a guard refuses now, or whose Job could not be made, are shown with every reason. Exit code 0 if all was
-    planned, refusals included, 1 if a system could not be asked, 2 for bad input.
+    Whatever is done or at work: `backfill launch --dry-run` shows what a launch
+    would do now, which leaves that out. Windows that a guard refuses now, or
+    whose Job could not be made, are shown with every reason.
+
+    Exit code 0 if all was planned, refusals included, 1 if a system could not be
+    asked, 2 for bad input.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.plan import Wanted, planned

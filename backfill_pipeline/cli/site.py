@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from backfill_pipeline.config import ENV_CONFIG, Config, load
+from backfill_pipeline.config import ENV_CONFIG, Config, ConfigError, load
 from backfill_pipeline.domain.errors import Refused
-from backfill_pipeline.stack.state import entered_stack, running_stack
+from backfill_pipeline.stack.state import StackState, entered_stack, running_stack
 
 if TYPE_CHECKING:
     from backfill_pipeline.clients.dagster import DagsterClient
@@ -28,6 +28,8 @@ class Site:
 def site_of(folder: Path, config: Path | None, dagster: str | None) -> Site:
     """What is given, else what the environment names, else the stack that runs in the folder.
 
+    A Dagster that works with another ledger is never taken: a pause would hold one back and be told of the other.
+
     Raises:
         ConfigError: the configuration can't be used.
         Refused: none is given, and no stack runs; or Dagster's address is none.
@@ -35,10 +37,27 @@ def site_of(folder: Path, config: Path | None, dagster: str | None) -> Site:
     given = config or (Path(os.environ[ENV_CONFIG]) if ENV_CONFIG in os.environ else None)
     url = _checked(dagster or os.environ.get(ENV_DAGSTER))
     if given:
-        running = running_stack(folder)
-        return Site(load(given), url or (running.dagster_url if running else None))
+        loaded, running = load(given), running_stack(folder)
+        return Site(loaded, url or (running.dagster_url if running and _is_of(running, given, loaded) else None))
     state = entered_stack(folder)
     return Site(load(state.config_path), url or state.dagster_url)
+
+
+def _is_of(stack: StackState, file: Path, config: Config) -> bool:
+    """Whether this file is what the stack runs with, or names its ledger."""
+    if file.resolve() == stack.config_path.resolve():
+        return True
+    try:
+        own = load(stack.config_path, need_secrets=False)
+    except ConfigError:
+        return False
+    return config.ledger is not None and _ledger(config) == _ledger(own)
+
+
+def _ledger(config: Config) -> tuple[object, ...]:
+    """Whoever logs in there."""
+    address = config.ledger
+    return (address.forward, address.host, address.port, address.database) if address else ()
 
 
 def dagster_client(site: Site) -> "DagsterClient":
@@ -86,7 +105,7 @@ def _dagster_of(site: Site) -> str:
         raise Refused(
             "No address of Dagster is known",
             where="--dagster",
-            why=f"neither the option nor {ENV_DAGSTER} is given, and no stack runs",
-            next_step="give --dagster http://host:port, or start one: backfill stack",
+            why=f"neither the option nor {ENV_DAGSTER} is given, and no stack runs that works with this configuration",
+            next_step="give --dagster http://host:port, the one that does, or start one: backfill stack --config FILE",
         )
     return site.dagster

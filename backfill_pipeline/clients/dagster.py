@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from backfill_pipeline.clients import dagster_queries as queries
+from backfill_pipeline.clients.dagster_errors import answered, away
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.retrying import TICKS, Sensor, Tick
 from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_day
@@ -113,6 +115,20 @@ def _range(window: Window) -> dict[str, str]:
     return {"start": str(window.days[0]), "end": str(window.days[-1])}
 
 
+def _graphql(text: bytes) -> Mapping[str, Any]:
+    """
+    Raises:
+        ValueError: it is another page, such as one that asks for a login.
+    """
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or "data" not in body or not (body["data"] or body.get("errors")):
+        raise ValueError("what answers there is not Dagster's GraphQL")
+    return body
+
+
 class DagsterClient:
     """GraphQL of a running webserver, as its own pages use it."""
 
@@ -188,9 +204,7 @@ class DagsterClient:
 
     def sensor(self, name: str) -> Sensor | None:
         """The sensor of that name with its newest ticks, in whatever code location it is; None where there is none."""
-        found = self._ask(queries.REPOSITORIES, {})["repositoriesOrError"]
-        if "nodes" not in found:
-            raise self._refused(found)
+        found = self._ask(queries.REPOSITORIES, "repositoriesOrError", {})
         for node in found["nodes"]:
             if name in (s["name"] for s in node["sensors"]):
                 return self._sensor(node["location"]["name"], node["name"], name)
@@ -198,11 +212,9 @@ class DagsterClient:
 
     def _sensor(self, location: str, repository: str, name: str) -> Sensor | None:
         selector = {"repositoryLocationName": location, "repositoryName": repository, "sensorName": name}
-        found = self._ask(queries.SENSOR, {"selector": selector, "limit": TICKS})["sensorOrError"]
+        found = self._ask(queries.SENSOR, "sensorOrError", {"selector": selector, "limit": TICKS})
         if found["__typename"] == "SensorNotFoundError":
             return None
-        if found["__typename"] != "Sensor":
-            raise self._refused(found)
         state = found["sensorState"]
         return Sensor(state["status"] == "RUNNING", tuple(map(_tick, state["ticks"])))
 
@@ -212,28 +224,21 @@ class DagsterClient:
         return {run_id: why for part in parts for run_id, why in self._terminated(part)}
 
     def _terminated(self, run_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-        answer = self._ask(queries.TERMINATE, {"ids": list(run_ids)})["terminateRuns"]
-        if "terminateRunResults" not in answer:
-            raise self._refused(answer)
-        for r in answer["terminateRunResults"]:
+        answer = self._ask(queries.TERMINATE, "terminateRuns", {"ids": list(run_ids)})
+        for run_id, r in zip(run_ids, answer["terminateRunResults"], strict=True):  # a failed one may lack its id
             if r["__typename"] != "TerminateRunSuccess":
-                yield str((r.get("run") or {}).get("id") or r.get("runId")), str(r.get("message") or r["__typename"])
+                yield run_id, str(r.get("message") or r["__typename"])
 
     def cancel_backfill(self, backfill_id: str) -> None:
         """It launches nothing more, and its runs are asked to end."""
-        answer = self._ask(queries.CANCEL, {"id": backfill_id})["cancelPartitionBackfill"]
-        if answer["__typename"] != "CancelBackfillSuccess":
-            raise self._refused(answer)
+        self._ask(queries.CANCEL, "cancelPartitionBackfill", {"id": backfill_id})
 
     def set_pool_limit(self, pool: str, limit: int) -> None:
         """0: whatever needs the pool waits in the queue."""
-        self._ask(queries.SET_POOL, {"pool": pool, "limit": limit})
+        self._ask(queries.SET_POOL, "setConcurrencyLimit", {"pool": pool, "limit": limit})
 
     def _results(self, query: str, field: str, variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-        answer = self._ask(query, variables)[field]
-        if "results" not in answer:
-            raise self._refused(answer)
-        return list(answer["results"])
+        return list(self._ask(query, field, variables)["results"])
 
     def reexecute_failed(self, backfill_id: str) -> str:
         """The backfill page's 're-execute from failure': exactly its failed days, with all steps."""
@@ -241,9 +246,7 @@ class DagsterClient:
         return self._launched(queries.REEXECUTE, "reexecutePartitionBackfill", {"params": parameters})
 
     def backfill(self, backfill_id: str) -> BackfillState:
-        found = self._ask(queries.BACKFILL, {"id": backfill_id})["partitionBackfillOrError"]
-        if found["__typename"] != "PartitionBackfill":
-            raise self._refused(found)
+        found = self._ask(queries.BACKFILL, "partitionBackfillOrError", {"id": backfill_id})
         runs = {r["id"]: r["status"] for r in found["runs"]}
         error = (found.get("error") or {}).get("message", "")
         return BackfillState(found["id"], found["status"], error, runs)
@@ -271,36 +274,32 @@ class DagsterClient:
         return state
 
     def _launched(self, query: str, field: str, variables: Mapping[str, Any]) -> str:
-        answer = self._ask(query, variables)[field]
-        if "backfillId" not in answer:
-            raise self._refused(answer)
-        return str(answer["backfillId"])
+        return str(self._ask(query, field, variables)["backfillId"])
 
-    def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, query: str, field: str, variables: Mapping[str, Any]) -> Any:
+        """What stands in this field, which is the only one that the query asks for.
+
+        Raises:
+            PipelineError: UNREACHABLE, nobody answers, or somebody who is not Dagster; else as `answered`.
+        """
         body = json.dumps({"query": query, "variables": dict(variables)}).encode()
         request = Request(f"{self._url}/graphql", body, {"Content-Type": "application/json"})
         try:
+            said = self._body(request)
+        except (OSError, HTTPException, ValueError) as error:
+            raise away(self._where, error) from error
+        return answered(self._where, field, said)
+
+    def _body(self, request: Request) -> Mapping[str, Any]:
+        """Also that of an answer with HTTP's 400 or 500: there Dagster says what went wrong."""
+        try:
             with urlopen(request, timeout=self._seconds) as answer:
-                return dict(json.load(answer)["data"])
-        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
-            raise self._away(error) from error
-
-    def _away(self, error: Exception) -> PipelineError:
-        return PipelineError(
-            "Dagster's webserver does not answer",
-            where=self._where,
-            why=" ".join(str(error).split())[:300] or type(error).__name__,
-            next_step="check that it runs there and that the address is right",
-            kind=Kind.UNREACHABLE,
-        )
-
-    def _refused(self, answer: Mapping[str, Any]) -> PipelineError:
-        return PipelineError(
-            "Dagster refuses the backfill",
-            where=self._where,
-            why=f"{answer.get('__typename')}: {answer.get('message', '')}"[:500],
-            next_step="correct the selection; the asset's page shows which days there are",
-        )
+                return _graphql(answer.read())
+        except HTTPError as error:
+            try:
+                return _graphql(error.read())
+            except ValueError:
+                raise error from None
 
     def not_over(self, state: BackfillState, seconds: float) -> PipelineError:
         """For whoever waits for it by asking `backfill` again and again."""

@@ -5,10 +5,7 @@ mutation Launch($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
-    ... on InvalidSubsetError { message }
-    ... on PartitionKeysNotFoundError { message }
+    ... on Error { message }
   }
 }
 """
@@ -17,8 +14,7 @@ mutation Reexecute($params: ReexecutionParams!) {
   reexecutePartitionBackfill(reexecutionParams: $params) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
+    ... on Error { message }
   }
 }
 """
@@ -27,7 +23,7 @@ query Backfill($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
     __typename
     ... on PartitionBackfill { id status error { message } runs { id status } }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -40,7 +36,7 @@ query Backfills($limit: Int!) {
       runs(limit: 1) { assetSelection { path } }
       assetBackfillData { rootTargetedPartitions { partitionKeys ranges { start end } } }
     } }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -49,7 +45,7 @@ query Runs($filter: RunsFilter!, $cursor: String, $limit: Int!) {
   runsOrError(filter: $filter, cursor: $cursor, limit: $limit) {
     __typename
     ... on Runs { results { id status assetSelection { path } tags { key value } startTime } }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -58,7 +54,7 @@ query Repositories {
   repositoriesOrError {
     __typename
     ... on RepositoryConnection { nodes { name location { name } sensors { name } } }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -69,8 +65,7 @@ query Sensor($selector: SensorSelector!, $limit: Int!) {
     ... on Sensor {
       sensorState { status ticks(limit: $limit) { status timestamp error { message causes { message } } } }
     }
-    ... on SensorNotFoundError { message }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -81,13 +76,11 @@ mutation Terminate($ids: [String!]!) {
     ... on TerminateRunsResult {
       terminateRunResults {
         __typename
-        ... on TerminateRunSuccess { run { id } }
-        ... on TerminateRunFailure { run { id } message }
-        ... on RunNotFoundError { runId }
-        ... on PythonError { message }
+        ... on TerminateRunFailure { message }
+        ... on Error { message }
       }
     }
-    ... on PythonError { message }
+    ... on Error { message }
   }
 }
 """
@@ -95,8 +88,7 @@ CANCEL = """
 mutation Cancel($id: String!) {
   cancelPartitionBackfill(backfillId: $id) {
     __typename
-    ... on PythonError { message }
-    ... on UnauthorizedError { message }
+    ... on Error { message }
   }
 }
 """

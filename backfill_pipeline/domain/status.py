@@ -197,7 +197,7 @@ class ClusterStatus:
     """rows: of the days that are done. rows_per_second: of one run while it writes, by the newest windows.
 
     seconds_left: until no day is missing, by those windows and `max_runs` at once. heartbeat_age_seconds: of the open
-    execution that has been silent for longest.
+    execution that has been silent for longest; since its start if it never beat. never_beat: executions of that kind.
     """
 
     cluster: str
@@ -210,6 +210,7 @@ class ClusterStatus:
     seconds_left: float | None
     open_executions: int | None
     heartbeat_age_seconds: float | None
+    never_beat: int | None
     queued_runs: int | None
     started_runs: int | None
     diagnosis: str
@@ -238,7 +239,7 @@ class Attention:
 class Running:
     """A window that a run works on. done, total: of `unit`, by the heartbeats of its executions.
 
-    is_ending: somebody cancelled the run; None where Dagster was not asked.
+    is_ending: somebody cancelled the run; None where Dagster was not asked. heartbeat_age_seconds, never_beat: as of a cluster.
     """
 
     cluster: str
@@ -257,11 +258,12 @@ class Running:
     seconds_left: float | None
     heartbeat_age_seconds: float | None
     is_ending: bool | None = None
+    never_beat: int | None = None
 
 
 @dataclass(frozen=True)
 class Stranger:
-    """An open execution that no run follows."""
+    """An open execution that no run follows. heartbeat_age_seconds: since its start if it never beat."""
 
     cluster: str
     workflow_id: str
@@ -274,6 +276,7 @@ class Stranger:
     done: int | None
     total: int | None
     heartbeat_age_seconds: float | None
+    never_beat: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from textwrap import shorten
 from typing import TypeVar
 
-from backfill_pipeline.domain.datasets import DATASETS
+from backfill_pipeline.domain.at_work import launched, never_beat, running, silence, strangers
 from backfill_pipeline.domain.pace import Pace, pace_of, side_by_side
 from backfill_pipeline.domain.retries import DayState, Ended, Of, due_at, given_up, lift_command, redo_command
 from backfill_pipeline.domain.retrying import why_idle
@@ -19,20 +19,14 @@ from backfill_pipeline.domain.status import (
     DayCounts,
     Gone,
     Held,
-    Launched,
     LedgerView,
-    OpenExecution,
     Paused,
     Proved,
-    Running,
     Signals,
-    Standing,
     Status,
-    Stranger,
     Trouble,
-    standing,
 )
-from backfill_pipeline.domain.windows import windows_of
+from backfill_pipeline.domain.windows import spans
 
 T = TypeVar("T", Proved, Held, Gone)
 BY_HAND = "cancelled by hand"
@@ -64,10 +58,10 @@ def summed(signals: Signals) -> Status:
         asked_at=signals.now,
         clusters=tuple(_cluster(signals, c, days) for c in signals.chosen),
         attention=tuple(sorted(_attention(signals, days), key=_most_urgent)),
-        running=tuple(_running(signals)),
-        strangers=tuple(_strangers(signals)),
+        running=tuple(running(signals)),
+        strangers=tuple(strangers(signals)),
         unasked=signals.unasked,
-        launched=tuple(_launched(signals)),
+        launched=tuple(launched(signals)),
     )
 
 
@@ -169,7 +163,8 @@ def _cluster(signals: Signals, chosen: Chosen, by_asset: Mapping[Of, Days]) -> C
         rows_per_second=pace.rows_per_second,
         seconds_left=_seconds_left(signals, chosen, days) if is_told else None,
         open_executions=None if found is None else len(found),
-        heartbeat_age_seconds=max(_ages(found or (), signals.now), default=None),
+        heartbeat_age_seconds=None if found is None else silence(found, signals.now),
+        never_beat=None if found is None else never_beat(found),
         queued_runs=None if runs is None else sum(runs),
         started_runs=None if runs is None else len(runs) - sum(runs),
         diagnosis="; ".join(_diagnosis(signals, chosen, days)),
@@ -286,7 +281,7 @@ def _row(
     trouble: Trouble, of: Of, days: Iterable[date], why: str, due: datetime | None = None, command: str | None = None
 ) -> Attention:
     wanted = sorted(set(days))
-    return Attention(trouble, of.cluster, of.customer, of.dataset, _spans(wanted), len(wanted), why, due, command)
+    return Attention(trouble, of.cluster, of.customer, of.dataset, spans(wanted), len(wanted), why, due, command)
 
 
 def _because(states: Sequence[DayState], signals: Signals) -> str:
@@ -308,82 +303,6 @@ def _paused_because(pause: Paused) -> str:
 
 def _pauses(signals: Signals, chosen: Chosen) -> list[Paused]:
     return [p for p in (signals.ledger.paused if signals.ledger else ()) if p.cluster == chosen.cluster]
-
-
-# What runs now.
-
-
-def _running(signals: Signals) -> Iterator[Running]:
-    ledger = signals.ledger or LedgerView()
-    mine = _chosen_assets(signals)
-    gone = {g.attempt_id for g in ledger.emptied}
-    for held in sorted(ledger.held, key=lambda h: h.since):
-        if held.of in mine:
-            yield _progress(signals, held, is_emptied=held.attempt_id in gone)
-
-
-def _chosen_assets(signals: Signals) -> set[Of]:
-    return {of for c in signals.chosen for of in c.assets}
-
-
-def _launched(signals: Signals) -> Iterator[Launched]:
-    """Of somebody who was asked for."""
-    mine = _chosen_assets(signals)
-    return (launched for launched in signals.launched or () if mine & set(launched.of))
-
-
-def _is_ending(signals: Signals, run_id: str) -> bool | None:
-    return None if signals.runs is None else any(r.is_ending for r in signals.runs if r.run_id == run_id)
-
-
-def _progress(signals: Signals, held: Held, *, is_emptied: bool) -> Running:
-    told = signals.open.get(held.of.cluster)
-    mine = [e for e in told or () if e.attempt_id == held.attempt_id]
-    done, total = _sum(e.done for e in mine), _sum(e.total for e in mine)
-    seconds = max(((signals.now - e.started_at).total_seconds() for e in mine), default=0.0)
-    speed = done / seconds if done and seconds > 0 else None
-    left = max(total - done, 0) / speed if speed and total is not None and done is not None else None
-    return Running(
-        *(held.of.cluster, held.of.customer, held.of.dataset, _spans(held.days), held.run_id, held.attempt_id),
-        since=held.since,
-        is_emptied=is_emptied,
-        executions=None if told is None else len(mine),
-        unit=DATASETS[held.of.dataset].unit,
-        done=done,
-        total=total,
-        per_second=speed,
-        seconds_left=left,
-        heartbeat_age_seconds=max(_ages(mine, signals.now), default=None),
-        is_ending=_is_ending(signals, held.run_id),
-    )
-
-
-def _strangers(signals: Signals) -> Iterator[Stranger]:
-    for cluster, executions in signals.open.items():
-        for each in sorted(executions, key=lambda e: e.started_at):
-            whose = standing(each, signals.attempts)
-            if whose is not Standing.FOLLOWED:
-                yield _stranger(cluster, each, whose, signals.now)
-
-
-def _stranger(cluster: str, each: OpenExecution, whose: Standing, now: datetime) -> Stranger:
-    span = f"[{each.start_time}, {each.end_time})" if each.start_time and each.end_time else None
-    who = (cluster, each.workflow_id, each.type, each.customer, each.profile, span, whose, each.started_at)
-    return Stranger(*who, each.done, each.total, max(_ages([each], now), default=None))
-
-
-def _ages(executions: Iterable[OpenExecution], now: datetime) -> Iterator[float]:
-    return (max((now - e.last_heartbeat).total_seconds(), 0.0) for e in executions if e.last_heartbeat)
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    """Nothing, or one that is unknown, makes the whole unknown."""
-    known = list(values)
-    return sum(v for v in known if v is not None) if known and None not in known else None
-
-
-def _spans(days: Iterable[date]) -> tuple[str, ...]:
-    return tuple(str(w) for w in windows_of(days))
 
 
 def _paces(signals: Signals) -> Mapping[Of, Pace]:

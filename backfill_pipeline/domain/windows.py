@@ -107,6 +107,11 @@ def windows_of(days: Iterable[date]) -> tuple[Window, ...]:
     return windows
 
 
+def spans(days: Iterable[date]) -> tuple[str, ...]:
+    """As people read them, gaps left out: 2026-01-01..2026-01-03, 2026-01-05."""
+    return tuple(str(w) for w in windows_of(days))
+
+
 def _runs(days: list[date]) -> Iterator[Window]:
     """Consecutive days keep their distance to their position; a hole changes it."""
     for _, run in groupby(enumerate(days), key=lambda at: at[1].toordinal() - at[0]):

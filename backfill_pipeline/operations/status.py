@@ -23,7 +23,10 @@ from backfill_pipeline.stores.progress import attempts_known, ledger_view
 SECONDS = 10.0  # for all systems together
 CALL_SECONDS = 8.0
 DAGSTER, BACKFILLS, RETRIES = "Dagster", "Dagster's backfills", "Dagster's sensor"
-NO_ADDRESS = "no address is known: give --dagster, or set BACKFILL_DAGSTER"
+LEDGER, ATTEMPTS = "ledger", "ledger of attempts"
+_SAID_WITH = {BACKFILLS: DAGSTER, RETRIES: DAGSTER, ATTEMPTS: LEDGER}
+"""Questions to the same system: that it is away is told once."""
+NO_ADDRESS = "no address that belongs to this configuration is known: give --dagster, or set BACKFILL_DAGSTER"
 Found = Mapping[str, tuple[OpenExecution, ...]]
 Question = tuple[str, str]
 """(system, cluster); the cluster is empty where the system is no cluster's."""
@@ -61,14 +64,14 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
             now=now(),
             policy=wanted.config.limits.retry_policy,
             chosen=chosen,
-            ledger=told.get("ledger"),
+            ledger=told.get(LEDGER),
             runs=told.get(DAGSTER),
             launched=told.get(BACKFILLS),
             asked_sensor=RETRIES in told,
             sensor=told.get(RETRIES),
             open=shown,
             attempts=None if isinstance(attempts, PipelineError) else attempts,
-            unasked=tuple(_unasked(wanted, {("ledger", ""): attempts, **answers})),
+            unasked=tuple(_unasked(wanted, {**answers, (ATTEMPTS, ""): attempts})),
         )
     )
 
@@ -76,9 +79,8 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
 def _unasked(wanted: Asked, answers: Mapping[Question, Any]) -> Iterator[Unasked]:
     if not wanted.dagster:
         yield Unasked(DAGSTER, None, NO_ADDRESS)
-    is_away = isinstance(answers.get((DAGSTER, "")), PipelineError)
     for (system, cluster), answer in answers.items():
-        is_said = is_away and system in (BACKFILLS, RETRIES)
+        is_said = isinstance(answers.get((_SAID_WITH.get(system, ""), "")), PipelineError)
         if isinstance(answer, PipelineError) and not is_said:
             yield Unasked(system, cluster or None, str(answer))
 
@@ -120,13 +122,13 @@ def _no_days(wanted: Asked, today: date) -> Refused:
 
 
 def _questions(wanted: Asked, chosen: Sequence[Chosen]) -> dict[Question, Callable[[], Any]]:
-    questions: dict[Question, Callable[[], Any]] = {("ledger", ""): partial(_ledger_view, wanted.config, chosen)}
+    questions: dict[Question, Callable[[], Any]] = {(LEDGER, ""): partial(_ledger_view, wanted.config, chosen)}
     if wanted.dagster:
         questions[DAGSTER, ""] = partial(_unfinished_runs, wanted.dagster)
         questions[BACKFILLS, ""] = partial(_without_a_run, wanted.dagster)
         questions[RETRIES, ""] = partial(_retry_sensor, wanted.dagster)
     types = sorted({w.type for of in wanted.assets if (w := DATASETS[of.dataset].workflow)})
-    for each in chosen if types else ():
+    for each in chosen:
         questions["Temporal", each.cluster] = partial(open_executions, wanted.config.cluster(each.cluster), types)
     return questions
 
@@ -172,6 +174,8 @@ def _ledger(config: Config) -> PostgresAddress:
 
 
 def open_executions(cluster: Cluster, types: Sequence[str]) -> tuple[OpenExecution, ...]:
+    if not types:
+        return ()  # a dataset whose Job does it itself has none
     with forwarded(cluster, ("temporal",)) as reached:
         temporal = Temporal(required(reached.temporal, cluster.name, "temporal"))
         try:

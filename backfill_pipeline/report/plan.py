@@ -10,13 +10,14 @@ from rich.text import Text
 
 from backfill_pipeline.domain.forecast import Forecast, PlannedCluster, PlannedWindow
 from backfill_pipeline.report.amounts import UNKNOWN, counted, lasting, short
-from backfill_pipeline.report.lists import cut_note, list_table
+from backfill_pipeline.report.lists import cut_note, list_table, name_column
 
 MAX_ROWS = 200  # --json has all
 DOCUMENT: TypeAdapter[Forecast] = TypeAdapter(Forecast)
 LEGEND = (
     "rows: of the source. bytes: by what a row takes in ClickHouse's parts now,\n"
-    "uncompressed/on the disk of one replica. time: by the newest windows' own."
+    "uncompressed/on the disk of one replica. time: by the newest windows' own,\n"
+    "with so many runs at once."
 )
 DRAWN = (
     "Marker and attempt id are as they would be drawn now. A launch draws its own:\n"
@@ -86,8 +87,8 @@ def _parts(forecast: Forecast) -> Iterator[RenderableType]:
 
 def _clusters(forecast: Forecast) -> Table:
     table = list_table(f"Plan of {forecast.first_day} to {forecast.last_day}; nothing was touched", gap=1)
-    table.add_column("cluster", no_wrap=True, max_width=20, overflow="ellipsis")
-    for heading in ("runs", "refused", "unknown", "Jobs", "rows", "bytes", "time"):
+    name_column(table)
+    for heading in ("runs", "refused", "unknown", "Jobs", "rows", "bytes", "time", "at\nonce"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in forecast.clusters:
         table.add_row(Text(each.cluster), *map(Text, _sums(each)))
@@ -98,7 +99,8 @@ def _sums(each: PlannedCluster) -> Iterator[str]:
     yield from (f"{n:,}" for n in (each.windows, each.refused, each.unknown, each.jobs))
     yield _short(each.rows)
     yield _bytes(each)
-    yield UNKNOWN if each.seconds is None else f"{lasting(each.seconds)}, {each.max_runs} at once"
+    yield UNKNOWN if each.seconds is None else lasting(each.seconds)
+    yield str(each.max_runs)
 
 
 def _windows(windows: Sequence[PlannedWindow]) -> Table:

@@ -1,7 +1,9 @@
 """`backfill status` for people, 80 columns wide, and as one JSON document for programs. Pure functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
@@ -10,7 +12,7 @@ from rich.text import Text
 
 from backfill_pipeline.domain.status import Attention, ClusterStatus, Launched, Running, Status, Stranger, Trouble
 from backfill_pipeline.report.amounts import NOTHING, UNKNOWN, lasting, short
-from backfill_pipeline.report.lists import cut_note, list_table
+from backfill_pipeline.report.lists import cut_note, list_table, name_column
 
 WIDTH = 80
 MAX_ROWS = 40  # of each list; --json has all
@@ -19,7 +21,7 @@ DOCUMENT: TypeAdapter[Status] = TypeAdapter(Status)
 LEGEND = (
     "days: run running, fail failed, canc cancelled, quar quarantined, empt emptied\n"
     "wait: runs in Dagster's queue; rows/s: of one run, by the newest windows;\n"
-    "beat: age of the oldest heartbeat"
+    "beat: age of the oldest heartbeat; without one, the execution's own"
 )
 _LOOKS = {
     Trouble.EMPTIED: "bold red",
@@ -39,6 +41,7 @@ _DAYS = {
     "empt": "emptied",
     "left": "left",
 }
+HEADINGS = (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat")
 
 
 def document(status: Status) -> str:
@@ -52,18 +55,34 @@ def status_tables(status: Status) -> Group:
 
 def _parts(status: Status) -> Iterator[RenderableType]:
     yield clusters_table(status)
-    yield from (Text(f"{c.cluster}: {c.diagnosis}") for c in status.clusters if c.diagnosis)
+    yield from held_up(status)
     yield Text(LEGEND, "dim")
-    yield from (Text(_launch(each, status.asked_at)) for each in status.launched)
-    if status.attention:
-        yield attention_table(status.attention)
-        yield from _cut(status.attention)
-    if status.running:
-        yield running_table(status)
-        yield from _cut(status.running)
-    if status.strangers:
-        yield strangers_table(status.strangers)
-        yield from _cut(status.strangers)
+    yield from not_begun(status)
+    for rows, table in lists(status):
+        if rows:
+            yield table(rows)
+            yield from _cut(rows)
+    yield from not_asked(status)
+
+
+def lists(status: Status) -> tuple[tuple[Sequence[Any], Callable[[Any], Table]], ...]:
+    """Each list with the table of some of its rows, most urgent first."""
+    return (
+        (status.attention, attention_table),
+        (status.running, partial(running_table, status.asked_at)),
+        (status.strangers, strangers_table),
+    )
+
+
+def held_up(status: Status) -> Iterator[Text]:
+    return (Text(f"{c.cluster}: {c.diagnosis}") for c in status.clusters if c.diagnosis)
+
+
+def not_begun(status: Status) -> Iterator[Text]:
+    return (Text(_launch(each, status.asked_at)) for each in status.launched)
+
+
+def not_asked(status: Status) -> Iterator[Text]:
     for unasked in status.unasked:
         what = f"{unasked.system} of {unasked.cluster}" if unasked.cluster else unasked.system
         yield Text(f"? {what} was not asked: {unasked.why}", "bold")
@@ -78,15 +97,16 @@ def _cut(rows: Sequence[object]) -> Iterator[Text]:
 # The clusters.
 
 
-def clusters_table(status: Status) -> Table:
+def clusters_table(status: Status, without: Collection[str] = ()) -> Table:
+    """without: headings of columns to leave out."""
     table = list_table(f"Clusters, {status.asked_at:%Y-%m-%d %H:%M:%S} UTC")
-    table.add_column(
-        "cluster", overflow="fold", min_width=5, max_width=20
-    )  # only the name gives way, and loses nothing
-    for heading in (*_DAYS, "wait", "rows", "rows\n/s", "time\nleft", "beat"):
+    name_column(table)
+    for heading in (h for h in HEADINGS if h not in without):
         table.add_column(heading, justify="right", no_wrap=True)
     for cluster in status.clusters:
-        table.add_row(Text(cluster.cluster), *_days(cluster), _count(cluster.queued_runs), *_speed(cluster))
+        cells = [*_days(cluster), _count(cluster.queued_runs), *_speed(cluster)]
+        shown = (cell for heading, cell in zip(HEADINGS, cells, strict=True) if heading not in without)
+        table.add_row(Text(cluster.cluster), *shown)
     return table
 
 
@@ -148,14 +168,14 @@ def _why(each: Attention) -> str:
 # What runs.
 
 
-def running_table(status: Status) -> Table:
+def running_table(now: datetime, running: Sequence[Running]) -> Table:
     table = list_table("Running")
     table.add_column("who and which days", overflow="fold", max_width=34)
     table.add_column("done of total", overflow="fold", max_width=20)
     for heading in ("per s", "time left", "beat", "since"):
         table.add_column(heading, justify="right")
-    for each in status.running[:MAX_ROWS]:
-        since = (status.asked_at - each.since).total_seconds()
+    for each in running[:MAX_ROWS]:
+        since = (now - each.since).total_seconds()
         table.add_row(Text(_window(each)), Text(_progress(each)), *_pace(each), Text(lasting(max(since, 0.0))))
     return table
 
@@ -178,8 +198,12 @@ def _pace(each: Running) -> list[Text]:
     return [
         Text(absent if speed is None else short(speed)),
         Text(absent if left is None else lasting(left)),
-        Text(absent if age is None else lasting(age)),
+        Text(absent if age is None else _beat(age, f"{each.never_beat} never" if each.never_beat else "")),
     ]
+
+
+def _beat(age: float, note: str) -> str:
+    return f"{lasting(age)}\n{note}".rstrip()
 
 
 # Executions that no run follows.
@@ -191,7 +215,8 @@ def strangers_table(strangers: Sequence[Stranger]) -> Table:
     table.add_column("is", no_wrap=True)
     table.add_column("beat", justify="right")
     for each in strangers[:MAX_ROWS]:
-        beat = NOTHING if each.heartbeat_age_seconds is None else lasting(each.heartbeat_age_seconds)
+        age = each.heartbeat_age_seconds
+        beat = NOTHING if age is None else _beat(age, "never" if each.never_beat else "")
         table.add_row(Text(_execution(each)), Text(each.standing), Text(beat))
     return table
 

@@ -2,9 +2,14 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -105,6 +110,31 @@ def test_who_watches_can_not_leave(engines: Live) -> None:
     assert watching.returncode == 1, errors  # nobody knows Dagster's address
     assert "Traceback" not in errors
     assert "Clusters, " in shown
+
+
+def test_each_look_leaves_a_copy_in_the_scrollback(engines: Live) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    arguments = command("status", "--config", str(engines.state.config_path), "--watch", *JANUARY)
+    env = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env, close_fds=True) as watching:
+        os.close(theirs)
+        shown = until(ours, lambda text: text.count("Clusters, ") >= 3, seconds=60)
+        watching.send_signal(signal.SIGINT)
+        shown += until(ours, lambda text: "\x1b[?1049l" in text, seconds=20)
+    os.close(ours)
+    screens = shown.split("\x1b[?1049h")[1].split("\x1b[?1049l")[0].split("\x1b[H")[1:]
+    assert len(screens) >= 3
+    assert max(screen.count("\n") for screen in screens) < 24
+
+
+def until(terminal: int, is_enough: Callable[[str], bool], *, seconds: float) -> str:
+    shown, end = "", time.monotonic() + seconds
+    while not is_enough(shown):
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 1.0)[0]:
+            shown += os.read(terminal, 65536).decode(errors="replace")
+    return shown
 
 
 def test_a_plan_is_no_document_where_one_was_asked_for(engines: Live) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from backfill_pipeline.config import Config, PostgresAddress, TemporalAddress
 from backfill_pipeline.domain.causes import Cause, Remedy
-from backfill_pipeline.domain.errors import Refused
+from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.retries import Ended
 from backfill_pipeline.domain.status import DayCounts, Standing, Status, Trouble
 from backfill_pipeline.operations.select import select
@@ -23,10 +23,12 @@ from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.clients.workflows import Started, an_input, polled
 from backfill_pipeline_tests.live import Live
+from backfill_pipeline_tests.operations.dagster_standin import answers, dagster
 from backfill_pipeline_tests.operations.past import JANUARY, NOW, Past, config_of, look, window
 from backfill_pipeline_tests.report.printing import printed
 
 SCHEMA = Path(__file__).with_name("status.schema.json")
+IDLE = {"status": "RUNNING", "ticks": [{"status": "SKIPPED", "timestamp": NOW.timestamp(), "error": None}]}
 NOBODY = PostgresAddress(host="127.0.0.1", port=9, database="ledger")
 
 
@@ -222,6 +224,34 @@ def test_a_system_that_takes_the_call_and_says_nothing_keeps_everybody_waiting(e
 def test_nobody_says_that_dagster_was_not_asked(engines: Live, past: Past) -> None:
     [row] = look(of(engines, past)).clusters
     assert (row.queued_runs, row.started_runs) == (None, None)
+
+
+def test_a_dataset_without_workflows_has_executions_that_nobody_knows(engines: Live, ledger: Ledger) -> None:
+    labels = Past(ledger, dataset="labels")
+    config = config_of(engines.config, (labels.cluster, labels.customer), datasets=["labels"])
+    [north] = config.clusters
+    away = north.model_copy(update={"temporal": TemporalAddress(address="127.0.0.1:9")})
+    with dagster(answers(sensor=IDLE)) as url:
+        found = look(config.model_copy(update={"clusters": [away]}), dagster=url)
+    assert found.unasked == ()
+    assert (found.clusters[0].open_executions, found.clusters[0].heartbeat_age_seconds) == (0, None)
+
+
+def test_executions_whose_attempts_nobody_told_are_passed_over(
+    engines: Live, past: Past, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger goes away between its two questions."""
+
+    def gone(*_: object) -> dict[str, bool]:
+        raise PipelineError("The ledger is away", where="there", why="-", next_step="-", kind=Kind.UNREACHABLE)
+
+    monkeypatch.setattr("backfill_pipeline.operations.status.attempts_known", gone)
+    attempt = past.running(window(1, 2))
+    started.start("ReindexConversations", an_input(past.customer, "default", window(1, 2), attempt.attempt_id))
+    with dagster(answers(sensor=IDLE)) as url:
+        found = polled(lambda: look(of(engines, past), dagster=url), lambda f: f.clusters[0].open_executions == 1)
+    assert [s.standing for s in found.strangers] == [Standing.UNKNOWN]
+    assert [(u.system, u.cluster) for u in found.unasked] == [("ledger of attempts", None)]
 
 
 # Executions.

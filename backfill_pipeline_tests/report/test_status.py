@@ -22,6 +22,7 @@ from backfill_pipeline.report.status import status_tables
 from backfill_pipeline_tests.report.printing import printed
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+EXECUTIONS = ("open_executions", "heartbeat_age_seconds", "never_beat")
 DAYS = (date(2026, 1, 1), date(2026, 1, 31))
 COUNTS = DayCounts(done=24_180, running=160, failed=9999, cancelled=1, quarantined=12, emptied=3, left=99_999)
 NAMES = st.text("abcXYZ._-09", min_size=1, max_size=63)
@@ -30,7 +31,7 @@ NAMES = st.text("abcXYZ._-09", min_size=1, max_size=63)
 def cluster(name: str = "north", days: DayCounts | None = COUNTS, **changes: object) -> ClusterStatus:
     fields = {
         "rows": 650_500_000, "rows_per_second": 12_345.6, "seconds_left": 216_000.0, "open_executions": 3,
-        "heartbeat_age_seconds": 95.0, "queued_runs": 4, "started_runs": 2, "diagnosis": "", **changes,
+        "heartbeat_age_seconds": 95.0, "never_beat": 0, "queued_runs": 4, "started_runs": 2, "diagnosis": "", **changes,
     }  # fmt: skip
     return ClusterStatus(name, 86, *DAYS, days, **fields)  # type: ignore[arg-type]
 
@@ -48,9 +49,7 @@ def test_a_column_falls_off_the_edge_of_the_terminal() -> None:
 
 
 def test_a_cluster_that_told_nothing_looks_like_an_idle_one() -> None:
-    nothing = dict.fromkeys(
-        ("queued_runs", "rows", "rows_per_second", "seconds_left", "open_executions", "heartbeat_age_seconds")
-    )
+    nothing = dict.fromkeys((*("queued_runs", "rows", "rows_per_second", "seconds_left"), *EXECUTIONS))
     idle = cluster(
         "idle", DayCounts(), rows=0, rows_per_second=None, seconds_left=0.0, heartbeat_age_seconds=None, queued_runs=0
     )
@@ -68,11 +67,13 @@ def test_a_long_name_or_reason_runs_out_of_the_table(name: str, customer: str, w
         running=(
             Running(
                 *(name, customer, "process_scorecards", days, "run", "attempt", NOW - timedelta(days=2), True, 1),
-                *("process scorecards", 123_456_789, 987_654_321, 12_345.6, 86_399.0, 3_599.0),
+                *("process scorecards", 123_456_789, 987_654_321, 12_345.6, 86_399.0, 3_599.0, True, 10),
             ),
         ),
         strangers=(
-            Stranger(name, f"w-{customer}", "T", customer, "p", "[a, b)", Standing.FOREIGN, NOW, None, None, None),
+            Stranger(
+                name, f"w-{customer}", "T", customer, "p", "[a, b)", Standing.FOREIGN, NOW, None, None, None, True
+            ),
         ),
         unasked=(Unasked("Temporal", name, why),),
     )
@@ -87,6 +88,16 @@ def test_a_name_longer_than_its_column_or_the_largest_numbers_push_a_column_out(
     assert lines[at].endswith("9999 650M 12.3k 12h 59m 58m 20s")
     end = next(n for n in range(at, len(lines)) if lines[n].startswith("days:"))
     assert lines[at].split()[0] + "".join(lines[at + 1 : end]) == long
+
+
+def test_an_execution_that_never_beat_looks_like_one_that_beat_when_it_began() -> None:
+    who, amounts = ("north", "acme", "labels", ("2026-01-01",), "run", "attempt", NOW, True, 2), (None,) * 4
+    running = Running(*who, "labels", *amounts, heartbeat_age_seconds=10_800.0, never_beat=1)
+    stranger = Stranger("north", "w", "T", None, None, None, Standing.LEFT, NOW, None, None, 7200.0, never_beat=True)
+    lines = shown(cluster(), running=(running,), strangers=(stranger,))
+    at = [n for n, line in enumerate(lines) if line.startswith(("2026-01-01", "north/?"))]
+    assert [lines[n].split()[1:] for n in at] == [["1", "never"], ["never"]]
+    assert [lines[n - 1].split()[-2:][0] for n in at] == ["3h", "over"]
 
 
 def test_what_holds_a_cluster_up_is_for_programs_alone() -> None:
