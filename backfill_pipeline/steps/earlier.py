@@ -4,7 +4,7 @@ A run that was killed may have left a Job and workflows at work. They are ours b
 attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from backfill_pipeline.clients.temporal import Found, WorkflowState, WorkflowStatus
@@ -39,7 +39,7 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         systems.ledger.mark_ended(attempt)
 
 
-def started_after(attempt: Attempt) -> datetime:
+def _started_after(attempt: Attempt) -> datetime:
     """No execution of the attempt is older: its marker was drawn first. Minutes are for clocks that differ."""
     return attempt.marker - timedelta(minutes=10)
 
@@ -63,11 +63,11 @@ def _left(systems: Systems, claim: Claim, workflow: WorkflowKind, earlier: Seque
 
 def _started(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> Sequence[str]:
     """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
-    ids = [i for part in attempt.parts for i in _workflow_ids(workflow, part)]
+    ids = [i for part in attempt.parts for i in own_ids(workflow, part)]
     there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
     while True:
-        found = [f.workflow_id for f in _of_attempt(systems, workflow, attempt)]
+        found = [f.workflow_id for f in of_attempt(systems, workflow, attempt)]
         missing = there - set(found)
         if not missing:
             return found
@@ -76,16 +76,17 @@ def _started(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> Sequ
         systems.sleep(0.2)
 
 
-def _workflow_ids(workflow: WorkflowKind, part: Attempt) -> Iterator[str]:
-    """Those of our own workers; others' are found by their input alone."""
-    for profile in part.profiles:
-        uuid = naming.execution_uuid(part.attempt_id, workflow.prefix, part.customer, profile, part.window.start_time)
-        yield naming.workflow_id(workflow.prefix, part.customer, profile, uuid)
+def own_ids(workflow: WorkflowKind, part: Attempt) -> Mapping[str, str]:
+    """Workflow id -> profile of our own workers' executions; others' are found by their input alone."""
+    who, start = (workflow.prefix, part.customer), part.window.start_time
+    uuids = {p: naming.execution_uuid(part.attempt_id, *who, p, start) for p in part.profiles}
+    return {naming.workflow_id(*who, profile, uuid): profile for profile, uuid in uuids.items()}
 
 
-def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+def of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+    """Those that Temporal lists on the attempt's days."""
     who = (workflow.type, attempt.customer, attempt.window, attempt.attempt_id)
-    return systems.temporal.of_attempt(*who, since=started_after(attempt))
+    return systems.temporal.of_attempt(*who, since=_started_after(attempt))
 
 
 def _closed(systems: Systems, claim: Claim, ids: Sequence[str]) -> list[WorkflowStatus]:
