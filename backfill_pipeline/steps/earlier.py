@@ -23,10 +23,11 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     A Job that does the work itself can't when its process is gone.
 
     Raises:
-        Refused: an open workflow of the same customer and range is not ours.
+        Refused: an open workflow of the same customer and range is not ours, or a Job may be at work in another place.
         PipelineError: RETRY, one of ours does not close in time.
     """
     earlier = systems.ledger.unended(claim)
+    _refuse_elsewhere(systems, claim, earlier)
     parts = [part for attempt in earlier for part in attempt.parts]
     for part in parts:
         systems.log(f"ending what {part} left")
@@ -42,6 +43,30 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
 def _started_after(attempt: Attempt) -> datetime:
     """No execution of the attempt is older: its marker was drawn first. Minutes are for clocks that differ."""
     return attempt.marker - timedelta(minutes=10)
+
+
+def elsewhere(systems: Systems, earlier: Sequence[Attempt]) -> dict[str, str]:
+    """Attempt id -> why its Jobs can't be ended: to a launcher that looks in another place they are gone."""
+    here = systems.cluster.launcher.place
+    return {
+        a.attempt_id: f"run {a.run_id} makes its Jobs in another place ({a.jobs_at}) than the launcher does now ({here}), "
+        f"and they may be at work there: {', '.join(map(_job_name, a.parts))}"
+        for a in earlier
+        if a.jobs_at not in (None, here)
+    }
+
+
+def _refuse_elsewhere(systems: Systems, claim: Claim, earlier: Sequence[Attempt]) -> None:
+    if found := elsewhere(systems, earlier):
+        ids = ", ".join(f"'{attempt_id}'" for attempt_id in found)
+        told = f"UPDATE ledger.markers SET jobs_at = NULL WHERE attempt_id IN ({ids})"  # noqa: S608 - for a person
+        raise Refused(
+            "Jobs of an earlier run on these days can't be ended from here; nothing was touched",
+            where=f"{claim.customer} on {claim.cluster}, {claim.window}",
+            why="; ".join(found.values()),
+            next_step="give the launcher its old place and rerun, which ends them; or see to it that they are gone there, "
+            f"tell the ledger so, and rerun: {told}",
+        )
 
 
 def _job_name(attempt: Attempt) -> str:
