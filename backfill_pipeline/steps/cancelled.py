@@ -16,6 +16,8 @@ CANCEL_SECONDS = 15
 def ended_on_cancel(systems: Systems, seen: Sequence[Watched]) -> Iterator[None]:
     """Around everything between the call that makes a Job and the Job's end: in a gap it would go on, told by nobody.
 
+    After an error it is not ended, and that is said.
+
     The window stays emptied.
 
     Args:
@@ -24,6 +26,10 @@ def ended_on_cancel(systems: Systems, seen: Sequence[Watched]) -> Iterator[None]
     try:
         yield
     except Exception:
+        if seen[-1].is_made and not seen[-1].is_over:
+            systems.log(
+                f"Job {seen[-1].job_name} or its workflows may go on until the next run on these days ends them"
+            )
         raise
     except BaseException:
         _end(systems, seen)

@@ -38,9 +38,8 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
             if parts and not _may_go_on(systems, parts[-1], part):
                 break
             if parts:
-                systems.ledger.check_held(attempt)
                 seen.append(Watched(part, planned.job_name))
-                launched = _next_launched(systems, planned, seen[-1], end)
+                launched = _next_launched(systems, attempt, planned, seen[-1], end)
             parts.append(_followed(systems, seen[-1], launched, end))
         mark_ended(systems, seen)
     return Followed(tuple(parts), time.monotonic() - started)
@@ -56,9 +55,14 @@ def _may_go_on(systems: Systems, last: PartEnd, part: Attempt) -> bool:
     return True
 
 
-def _next_launched(systems: Systems, planned: Launch, watched: Watched, end: float) -> Launched:
-    """The first one's Job is the step before's. A cluster that is away half way through a window is asked again."""
+def _next_launched(systems: Systems, attempt: Attempt, planned: Launch, watched: Watched, end: float) -> Launched:
+    """The first one's Job is the step before's. A cluster that is away half way through a window is asked again.
+
+    Raises:
+        PipelineError: the lease was lost meanwhile: beside whoever has it now this Job would write.
+    """
     while True:
+        systems.ledger.check_held(attempt)
         try:
             launched = make_job(systems, planned)
             watched.is_made = True
@@ -174,7 +178,11 @@ def _problems(systems: Systems, watched: Watched) -> tuple[str, ...]:
 def _last_lines(systems: Systems, watched: Watched) -> str:
     if not systems.reads_logs:
         return "its log was not read"
-    lines = tail(list(job_log(systems, watched.job_name)))
+    try:
+        lines = tail(list(job_log(systems, watched.job_name)))
+    except PipelineError as error:  # all is over: what is left to do needs no log
+        systems.log(f"going on without the last lines of Job {watched.job_name}: {error}")
+        return "its log could not be read"
     return f"its log ends: {lines}" + (f"; more was not read: {watched.unread}" if watched.unread else "")
 
 
