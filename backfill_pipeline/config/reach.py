@@ -37,6 +37,13 @@ class Launcher(Model):
             )
         return self
 
+    @property
+    def place(self) -> str:
+        """Where its Jobs are found again, in words: one that was made elsewhere is not there, and yet not gone."""
+        if self.kind == "local":
+            return f"local, folder {self.jobs.absolute()}"
+        return f"kubernetes, context {self.context or '(that of the own pod)'}, namespace {self.namespace}"
+
 
 class Forward(Model):
     """What `kubectl port-forward` leads to."""

@@ -36,11 +36,13 @@ class Attempt(Claim):
     """A claim that was granted: its marker is drawn, and its lease has a `fence`, which grows with every one taken.
 
     job_days: days of one Job; None, the whole window is one.
+    jobs_at: where its Jobs are made, in words; None, it has come to none yet.
     """
 
     marker: datetime
     fence: int
     job_days: int | None = None
+    jobs_at: str | None = None
 
     @property
     def parts(self) -> "tuple[Attempt, ...]":

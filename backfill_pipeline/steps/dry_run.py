@@ -13,7 +13,7 @@ from backfill_pipeline.domain.plans import Attempt, Claim, Plan
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.status import Held
 from backfill_pipeline.domain.verdicts import together
-from backfill_pipeline.steps.earlier import named, open_of_others
+from backfill_pipeline.steps.earlier import elsewhere, named, open_of_others
 from backfill_pipeline.steps.inspect import cut, drawing, gathered, guard_limits, plan
 from backfill_pipeline.steps.records import DayTables
 from backfill_pipeline.steps.systems import Systems
@@ -64,7 +64,7 @@ def foresee(
     drawn = marker or draw_marker(before.last_marker, by.server_now, by.skew, by.scale)
     attempt = Attempt(**vars(claim), marker=drawn, fence=0)
     signals = gathered(systems, attempt, by.schemas)
-    reasons = (*_of_first_day(systems, claim), *_held(claim, before.held), *_foreign(systems, claim, before.unended))
+    reasons = (*_of_first_day(systems, claim), *_held(claim, before.held), *_of_earlier(systems, claim, before.unended))
     source, target = together(signals.source or {}), together(signals.target or {})
     sized = cut(systems, attempt, source, before.tried, job_days)
     planned = plan(systems, sized, signals.strays, approved)
@@ -93,6 +93,11 @@ def _of_launch(systems: Systems, planned: Plan) -> Iterator[str]:
         if error.may_pass:
             raise
         yield str(error)
+
+
+def _of_earlier(systems: Systems, claim: Claim, unended: Sequence[Attempt]) -> Iterator[str]:
+    yield from elsewhere(systems, unended).values()
+    yield from _foreign(systems, claim, unended)
 
 
 def _foreign(systems: Systems, claim: Claim, unended: Sequence[Attempt]) -> Iterator[str]:

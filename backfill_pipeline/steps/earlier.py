@@ -4,7 +4,7 @@ A run that was killed may have left a Job and workflows at work. They are ours b
 attempt now holds says that nobody follows them any more. Workflows that the ledger does not know block the delete.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from backfill_pipeline.clients.temporal import Found, WorkflowState, WorkflowStatus
@@ -23,10 +23,11 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
     A Job that does the work itself can't when its process is gone.
 
     Raises:
-        Refused: an open workflow of the same customer and range is not ours.
+        Refused: an open workflow of the same customer and range is not ours, or a Job may be at work in another place.
         PipelineError: RETRY, one of ours does not close in time.
     """
     earlier = systems.ledger.unended(claim)
+    _refuse_elsewhere(systems, claim, earlier)
     parts = [part for attempt in earlier for part in attempt.parts]
     for part in parts:
         systems.log(f"ending what {part} left")
@@ -39,9 +40,33 @@ def end_earlier_attempts(systems: Systems, claim: Claim) -> None:
         systems.ledger.mark_ended(attempt)
 
 
-def started_after(attempt: Attempt) -> datetime:
+def _started_after(attempt: Attempt) -> datetime:
     """No execution of the attempt is older: its marker was drawn first. Minutes are for clocks that differ."""
     return attempt.marker - timedelta(minutes=10)
+
+
+def elsewhere(systems: Systems, earlier: Sequence[Attempt]) -> dict[str, str]:
+    """Attempt id -> why its Jobs can't be ended: to a launcher that looks in another place they are gone."""
+    here = systems.cluster.launcher.place
+    return {
+        a.attempt_id: f"run {a.run_id} makes its Jobs in another place ({a.jobs_at}) than the launcher does now ({here}), "
+        f"and they may be at work there: {', '.join(map(_job_name, a.parts))}"
+        for a in earlier
+        if a.jobs_at not in (None, here)
+    }
+
+
+def _refuse_elsewhere(systems: Systems, claim: Claim, earlier: Sequence[Attempt]) -> None:
+    if found := elsewhere(systems, earlier):
+        ids = ", ".join(f"'{attempt_id}'" for attempt_id in found)
+        told = f"UPDATE ledger.markers SET jobs_at = NULL WHERE attempt_id IN ({ids})"  # noqa: S608 - for a person
+        raise Refused(
+            "Jobs of an earlier run on these days can't be ended from here; nothing was touched",
+            where=f"{claim.customer} on {claim.cluster}, {claim.window}",
+            why="; ".join(found.values()),
+            next_step="give the launcher its old place and rerun, which ends them; or see to it that they are gone there, "
+            f"tell the ledger so, and rerun: {told}",
+        )
 
 
 def _job_name(attempt: Attempt) -> str:
@@ -63,11 +88,11 @@ def _left(systems: Systems, claim: Claim, workflow: WorkflowKind, earlier: Seque
 
 def _started(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> Sequence[str]:
     """Temporal's list lags behind: what a Job started a moment ago is not in it yet, and would pass for never started."""
-    ids = [i for part in attempt.parts for i in _workflow_ids(workflow, part)]
+    ids = [i for part in attempt.parts for i in own_ids(workflow, part)]
     there = {i for i in ids if systems.temporal.status(i).state is not WorkflowState.UNKNOWN}
     end = systems.clock() + CLOSE_DEADLINE_SECONDS
     while True:
-        found = [f.workflow_id for f in _of_attempt(systems, workflow, attempt)]
+        found = [f.workflow_id for f in of_attempt(systems, workflow, attempt)]
         missing = there - set(found)
         if not missing:
             return found
@@ -76,16 +101,17 @@ def _started(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> Sequ
         systems.sleep(0.2)
 
 
-def _workflow_ids(workflow: WorkflowKind, part: Attempt) -> Iterator[str]:
-    """Those of our own workers; others' are found by their input alone."""
-    for profile in part.profiles:
-        uuid = naming.execution_uuid(part.attempt_id, workflow.prefix, part.customer, profile, part.window.start_time)
-        yield naming.workflow_id(workflow.prefix, part.customer, profile, uuid)
+def own_ids(workflow: WorkflowKind, part: Attempt) -> Mapping[str, str]:
+    """Workflow id -> profile of our own workers' executions; others' are found by their input alone."""
+    who, start = (workflow.prefix, part.customer), part.window.start_time
+    uuids = {p: naming.execution_uuid(part.attempt_id, *who, p, start) for p in part.profiles}
+    return {naming.workflow_id(*who, profile, uuid): profile for profile, uuid in uuids.items()}
 
 
-def _of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+def of_attempt(systems: Systems, workflow: WorkflowKind, attempt: Attempt) -> tuple[Found, ...]:
+    """Those that Temporal lists on the attempt's days."""
     who = (workflow.type, attempt.customer, attempt.window, attempt.attempt_id)
-    return systems.temporal.of_attempt(*who, since=started_after(attempt))
+    return systems.temporal.of_attempt(*who, since=_started_after(attempt))
 
 
 def _closed(systems: Systems, claim: Claim, ids: Sequence[str]) -> list[WorkflowStatus]:

@@ -4,79 +4,24 @@ A dropped connection is no failure. How they ended is written down, not judged: 
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 from backfill_pipeline.clients.launcher import JobState, JobStatus, tail
-from backfill_pipeline.clients.temporal import WorkflowState, WorkflowStatus
+from backfill_pipeline.clients.temporal import WorkflowState
 from backfill_pipeline.domain.causes import Remedy
-from backfill_pipeline.domain.contracts import Execution, Progress, execution_from_line, labelled_from_line
-from backfill_pipeline.domain.datasets import DATASETS, WorkflowKind
+from backfill_pipeline.domain.contracts import Progress, labelled_from_line
+from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose
 from backfill_pipeline.domain.plans import Attempt, Launch
-from backfill_pipeline.steps.earlier import may_write_for, started_after
+from backfill_pipeline.steps.cancelled import CANCEL_SECONDS, ended_on_cancel
+from backfill_pipeline.steps.executions import job_log, learn_from_log, learn_from_temporal
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.launch import make_job
 from backfill_pipeline.steps.progress import ProgressLog
 from backfill_pipeline.steps.records import ExecutionEnd, Followed, Inspection, Launched, PartEnd
 from backfill_pipeline.steps.systems import Systems
-
-CANCEL_SECONDS = 15
-STUCK_SECONDS = 120  # a registry that is away for a moment is no reason to give a Job up
-VISIBLE_SECONDS = 10  # a workflow started a moment ago may not be listed yet
-
-
-@dataclass
-class Watched:
-    """What is known so far: workflow id -> profile, and the last status of each.
-
-    told: profile -> progress, from the log of a Job that does the work itself.
-    waited_for: what the Job's pod lacked when it was last seen, if it never ran.
-    unread: why the Job's log is not read, where that does not pass.
-    has_others: its log names executions that are none of the attempt's.
-    is_ended: False, nobody follows the Job any more and it may yet begin.
-    """
-
-    profiles: dict[str, str] = field(default_factory=dict)
-    statuses: dict[str, WorkflowStatus] = field(default_factory=dict)
-    told: dict[str, Progress] = field(default_factory=dict)
-    job: JobStatus = field(default_factory=lambda: JobStatus(JobState.PENDING))
-    waited_for: str = ""
-    unread: str = ""
-    has_others: bool = False
-    is_ended: bool = True
-
-    @property
-    def is_over(self) -> bool:
-        return self.job.state.is_over and not self.open_ones
-
-    @property
-    def open_ones(self) -> list[str]:
-        return [i for i in self.profiles if not _is_closed(self.statuses.get(i))]
-
-    def missing(self, part: Attempt) -> list[str]:
-        """Profiles of the part of which no execution is known."""
-        return sorted(set(part.profiles) - set(self.profiles.values()))
-
-    @property
-    def progress(self) -> list[Progress | None]:
-        return [*self.told.values(), *(s.progress for s in self.statuses.values())]
-
-
-@dataclass
-class Patience:
-    """With a Job that every look finds stuck."""
-
-    since: float | None = None
-
-    def is_over(self, job: JobStatus, now: float) -> bool:
-        if not job.is_stuck:
-            self.since = None
-            return False
-        self.since = now if self.since is None else self.since
-        return now - self.since >= STUCK_SECONDS
+from backfill_pipeline.steps.watched import STUCK_SECONDS, Patience, Watched, look_at_executions, mark_ended
 
 
 def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Followed:
@@ -87,17 +32,16 @@ def follow(systems: Systems, inspection: Inspection, launched: Launched) -> Foll
     """
     started, attempt = time.monotonic(), inspection.attempt
     end = systems.clock() + systems.limits.follow_deadline_seconds
-    parts, seen = list[PartEnd](), list[Watched]()
-    with holding(systems, attempt, "follow", inspection.launched_by):
+    seen, parts = [Watched(attempt.parts[0], launched.job_name, is_made=True)], list[PartEnd]()
+    with ended_on_cancel(systems, seen), holding(systems, attempt, "follow", inspection.launched_by):
         for part, planned in zip(attempt.parts, inspection.plan.launches, strict=True):
             if parts and not _may_go_on(systems, parts[-1], part):
                 break
             if parts:
-                systems.ledger.check_held(attempt)
-                launched = _next_launched(systems, planned, end)
-            seen.append(Watched())
-            parts.append(_followed(systems, part, launched, end, seen))
-        _mark_ended(systems, attempt, seen)
+                seen.append(Watched(part, planned.job_name))
+                launched = _next_launched(systems, attempt, planned, seen[-1], end)
+            parts.append(_followed(systems, seen[-1], launched, end))
+        mark_ended(systems, seen)
     return Followed(tuple(parts), time.monotonic() - started)
 
 
@@ -111,11 +55,18 @@ def _may_go_on(systems: Systems, last: PartEnd, part: Attempt) -> bool:
     return True
 
 
-def _next_launched(systems: Systems, planned: Launch, end: float) -> Launched:
-    """The first one's Job is the step before's. A cluster that is away half way through a window is asked again."""
+def _next_launched(systems: Systems, attempt: Attempt, planned: Launch, watched: Watched, end: float) -> Launched:
+    """The first one's Job is the step before's. A cluster that is away half way through a window is asked again.
+
+    Raises:
+        PipelineError: the lease was lost meanwhile: beside whoever has it now this Job would write.
+    """
     while True:
+        systems.ledger.check_held(attempt)
         try:
-            return make_job(systems, planned)
+            launched = make_job(systems, planned)
+            watched.is_made = True
+            return launched
         except PipelineError as error:
             if not error.may_pass or systems.clock() > end:
                 raise
@@ -123,136 +74,75 @@ def _next_launched(systems: Systems, planned: Launch, end: float) -> Launched:
             systems.sleep(systems.limits.poll_seconds)
 
 
-def _followed(systems: Systems, part: Attempt, launched: Launched, end: float, seen: Sequence[Watched]) -> PartEnd:
-    """seen: every part that was begun, this one last."""
-    watched = seen[-1]
-    with _ended_on_cancel(systems, part, launched.job_name, seen):
-        _until_over(systems, part, launched.job_name, watched, end)
-    problems = _problems(systems, part, launched.job_name, watched)
-    return PartEnd(part.window, launched.job_name, launched.log, _ends(watched), problems)
+def _followed(systems: Systems, watched: Watched, launched: Launched, end: float) -> PartEnd:
+    _until_over(systems, watched, end)
+    problems = _problems(systems, watched)
+    return PartEnd(watched.part.window, watched.job_name, launched.log, _ends(watched), problems)
 
 
-def _mark_ended(systems: Systems, attempt: Attempt, seen: Sequence[Watched]) -> None:
-    """An execution that closed may have left a transfer at work: who comes before that is over waits for it (trap T3)."""
-    if not all(watched.is_ended for watched in seen):
-        return
-    left = may_write_for(status for watched in seen for status in watched.statuses.values())
-    systems.ledger.mark_ended(attempt, after_seconds=left)
-
-
-def _until_over(systems: Systems, part: Attempt, job_name: str, watched: Watched, end: float) -> None:
-    progress = ProgressLog(systems.log, systems.clock, DATASETS[part.dataset].unit)
+def _until_over(systems: Systems, watched: Watched, end: float) -> None:
+    progress = ProgressLog(systems.log, systems.clock, DATASETS[watched.part.dataset].unit)
     patience = Patience()
-    while not _looked(systems, part, job_name, watched):
+    while not (is_seen := _looked(systems, watched)) or not watched.is_over:
         progress.tell(watched.progress)
-        if patience.is_over(watched.job, systems.clock()):
-            _give_up(systems, job_name, watched)
+        # A look that failed says nothing: what the one before it found may have mended itself long since.
+        if is_seen and patience.is_over(watched.job, systems.clock()):
+            _give_up(systems, watched)
             return
         if systems.clock() > end:
-            raise _not_over(part, watched)
+            raise _not_over(watched)
         systems.sleep(systems.limits.poll_seconds)
     progress.tell(watched.progress, is_last=True)
 
 
-def _looked(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> bool:
-    """One look at everything; True when all is over. Temporal or Kubernetes away means: ask again."""
+def _looked(systems: Systems, watched: Watched) -> bool:
+    """One look at everything; False where Temporal or Kubernetes is away, which means: ask again."""
     try:
-        _look(systems, part, job_name, watched)
-        _tell_unread(systems, job_name, watched)
+        _look(systems, watched)
+        _tell_unread(systems, watched)
     except PipelineError as error:
         if not error.may_pass:
             raise
         systems.log(f"asking again: {error}")
         return False
-    return watched.is_over
+    return True
 
 
-def _look(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> None:
-    watched.job = systems.launcher.status(job_name)
+def _look(systems: Systems, watched: Watched) -> None:
+    watched.job = systems.launcher.status(watched.job_name)
     if not watched.job.state.is_over:
-        _tell_wait(systems, job_name, watched)
+        _tell_wait(systems, watched)
     if watched.job.state is JobState.PENDING:
-        systems.launcher.resume(job_name)
-    workflow = DATASETS[part.dataset].workflow
+        systems.launcher.resume(watched.job_name)
+    workflow = DATASETS[watched.part.dataset].workflow
     if workflow is None:
-        watched.told.update(_told(systems, part, job_name))
+        watched.told.update(_told(systems, watched))
         return
-    watched.profiles.update(_from_log(systems, part, job_name, watched))
-    if watched.job.state.is_over and watched.missing(part):
-        watched.profiles.update(_from_input(systems, part, workflow))
-    _look_at_executions(systems, watched)
+    learn_from_log(systems, watched)
+    if watched.job.state.is_over and watched.missing:
+        learn_from_temporal(systems, watched, workflow)
+    look_at_executions(systems, watched)
 
 
-def _tell_wait(systems: Systems, job_name: str, watched: Watched) -> None:
+def _tell_wait(systems: Systems, watched: Watched) -> None:
     """The window is emptied, and a pod may find no room for hours: whoever reads the run's log must see for what it waits."""
     waits_for = watched.job.reason if watched.job.state is JobState.PENDING else ""
     if waits_for and waits_for != watched.waited_for:
-        systems.log(f"Job {job_name} has not begun: {waits_for}")
+        systems.log(f"Job {watched.job_name} has not begun: {waits_for}")
     watched.waited_for = waits_for
 
 
-def _tell_unread(systems: Systems, job_name: str, watched: Watched) -> None:
+def _tell_unread(systems: Systems, watched: Watched) -> None:
     """No end of the window: Temporal knows its workflows, and the verdict comes from counting."""
-    error = systems.launcher.log_error(job_name) if systems.reads_logs else None
+    error = systems.launcher.log_error(watched.job_name) if systems.reads_logs else None
     if error and str(error) != watched.unread:
         watched.unread = str(error)
-        systems.log(f"going on without the log of Job {job_name}: {error}")
+        systems.log(f"going on without the log of Job {watched.job_name}: {error}")
 
 
-def _look_at_executions(systems: Systems, watched: Watched) -> None:
-    for workflow_id in watched.open_ones:
-        watched.statuses[workflow_id] = systems.temporal.status(workflow_id)
-
-
-def _from_log(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> Mapping[str, str]:
-    """A line may name anybody's execution, and whatever is followed is cancelled with the run: only the attempt's own."""
-    found = [e for e in map(execution_from_line, _log(systems, job_name)) if e]
-    _tell_others(systems, part, job_name, watched, [e for e in found if not _is_of(part, e)])
-    return {e.workflow_id: e.profile for e in found if _is_of(part, e)}
-
-
-def _is_of(part: Attempt, named: Execution) -> bool:
-    return (named.customer, named.cluster) == (part.customer, part.cluster) and named.profile in part.profiles
-
-
-def _tell_others(systems: Systems, part: Attempt, job_name: str, watched: Watched, others: Sequence[Execution]) -> None:
-    if not others or watched.has_others:
-        return
-    watched.has_others = True
-    named = ", ".join(
-        f"{e.workflow_id} (customer {e.customer}, profile {e.profile}, cluster {e.cluster})" for e in others[:5]
-    )
-    ours = f"customer {part.customer}, profiles {', '.join(part.profiles)}, cluster {part.cluster}"
-    systems.log(
-        f"WARNING: the log of Job {job_name} names executions that are started for somebody else; they are ignored, "
-        f"neither followed nor cancelled. This run's: {ours}. Named: {named}. "
-        "Look at the CronJob's command and env, and who changed them"
-    )
-
-
-def _told(systems: Systems, part: Attempt, job_name: str) -> Mapping[str, Progress]:
-    found = [f for f in map(labelled_from_line, _log(systems, job_name)) if f]
-    return {f.profile: Progress(f.done, 0, f.total) for f in found if f.customer == part.customer}
-
-
-def _log(systems: Systems, job_name: str) -> Iterator[str]:
-    return systems.launcher.log(job_name) if systems.reads_logs else iter(())
-
-
-def _from_input(systems: Systems, attempt: Attempt, workflow: WorkflowKind) -> Mapping[str, str]:
-    """The fall-back when log lines are missing (trap K4); a failed Job may have started fewer, so it is bounded."""
-    end = systems.clock() + VISIBLE_SECONDS
-    while True:
-        found = systems.temporal.of_attempt(
-            workflow.type, attempt.customer, attempt.window, attempt.attempt_id, since=started_after(attempt)
-        )
-        if len(found) >= len(attempt.profiles) or systems.clock() > end:
-            return {f.workflow_id: f.input.profile_id for f in found}
-        systems.sleep(1)
-
-
-def _is_closed(status: WorkflowStatus | None) -> bool:
-    return status is not None and status.state is not WorkflowState.RUNNING
+def _told(systems: Systems, watched: Watched) -> Mapping[str, Progress]:
+    found = [f for f in map(labelled_from_line, job_log(systems, watched.job_name)) if f]
+    return {f.profile: Progress(f.done, 0, f.total) for f in found if f.customer == watched.part.customer}
 
 
 def _because(watched: Watched) -> str:
@@ -271,100 +161,35 @@ def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
     return tuple(ends)
 
 
-def _problems(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> tuple[str, ...]:
+def _problems(systems: Systems, watched: Watched) -> tuple[str, ...]:
     problems = []
     if watched.job.state is not JobState.SUCCEEDED:
-        problems.append(
-            f"Job {job_name} {watched.job.state}{_because(watched)}; {_last_lines(systems, job_name, watched)}"
-        )
+        job = f"Job {watched.job_name} {watched.job.state}{_because(watched)}"
+        problems.append(f"{job}; {_last_lines(systems, watched)}")
     for status in watched.statuses.values():
         if status.state is not WorkflowState.COMPLETED:
             problems.append(status.problem)
-    missing = watched.missing(part) if DATASETS[part.dataset].workflow else ()
-    problems += [f"no execution was started for profile {p}" for p in missing]
+    problems += [
+        f"no execution was started for profile {p}, as far as the Job's log and Temporal tell" for p in watched.missing
+    ]
     return tuple(problems)
 
 
-def _last_lines(systems: Systems, job_name: str, watched: Watched) -> str:
+def _last_lines(systems: Systems, watched: Watched) -> str:
     if not systems.reads_logs:
         return "its log was not read"
-    lines = tail(list(_log(systems, job_name)))
+    try:
+        lines = tail(list(job_log(systems, watched.job_name)))
+    except PipelineError as error:  # all is over: what is left to do needs no log
+        systems.log(f"going on without the last lines of Job {watched.job_name}: {error}")
+        return "its log could not be read"
     return f"its log ends: {lines}" + (f"; more was not read: {watched.unread}" if watched.unread else "")
 
 
-@contextmanager
-def _ended_on_cancel(systems: Systems, part: Attempt, job_name: str, seen: Sequence[Watched]) -> Iterator[None]:
-    """Cancelling the run cancels Job and workflows, or says what goes on; the window stays emptied."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        systems.log(f"cancelled: ending {job_name} and its workflows; the window stays emptied")
-        try:
-            _end_all(systems, part, job_name, seen[-1])
-            _mark_ended(systems, part, seen)
-        except PipelineError as error:
-            systems.log(f"cancelled, but something may go on until the next run ends it: {error}")
-        raise
-
-
-def _end_all(systems: Systems, part: Attempt, job_name: str, watched: Watched) -> None:
-    systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
-    if workflow := DATASETS[part.dataset].workflow:
-        try:
-            _learn_executions(systems, part, job_name, watched, workflow)
-        finally:  # those that are known are ended though nobody tells of the others
-            _close_executions(systems, watched)
-        _refuse_unknown(part, watched)
-
-
-def _learn_executions(systems: Systems, part: Attempt, job_name: str, watched: Watched, workflow: WorkflowKind) -> None:
-    """The Job may have started some since the last look, and none is known where its log is not read."""
-    with suppress(PipelineError):  # a log that can't be read: Temporal knows them too
-        watched.profiles.update(_from_log(systems, part, job_name, watched))
-    if watched.missing(part):
-        watched.profiles.update(_from_input(systems, part, workflow))
-
-
-def _close_executions(systems: Systems, watched: Watched) -> None:
-    for workflow_id in watched.profiles:
-        systems.temporal.cancel(workflow_id)
-    end = systems.clock() + CANCEL_SECONDS
-    _look_at_executions(systems, watched)
-    while watched.open_ones:
-        if systems.clock() > end:
-            raise _open_after_cancel(watched)
-        systems.sleep(0.2)
-        _look_at_executions(systems, watched)
-
-
-def _refuse_unknown(part: Attempt, watched: Watched) -> None:
-    """Never started, or not to be seen: unknown is not ended."""
-    if missing := watched.missing(part):
-        raise PipelineError(
-            "Whether the cancelled Job started all of its workflows is not known",
-            where=str(part),
-            why=f"neither its log nor Temporal within {VISIBLE_SECONDS} s names one for profile {', '.join(missing)}",
-            next_step="the next run on these days looks again, and ends what it finds before it deletes",
-            kind=Kind.RETRY,
-        )
-
-
-def _open_after_cancel(watched: Watched) -> PipelineError:
-    return PipelineError(
-        "Workflows are open after their cancel",
-        where=", ".join(watched.open_ones),
-        why=f"not closed within {CANCEL_SECONDS} s",
-        next_step="the next run on these days ends them before it deletes",
-        kind=Kind.RETRY,
-    )
-
-
-def _give_up(systems: Systems, job_name: str, watched: Watched) -> None:
+def _give_up(systems: Systems, watched: Watched) -> None:
     """Ended before it is told: once mended it would begin, with nobody there to follow it."""
     try:
-        systems.launcher.cancel(job_name, deadline_seconds=CANCEL_SECONDS)
+        systems.launcher.cancel(watched.job_name, deadline_seconds=CANCEL_SECONDS)
         left = "it was ended"
     except PipelineError as error:
         watched.is_ended = False
@@ -373,10 +198,10 @@ def _give_up(systems: Systems, job_name: str, watched: Watched) -> None:
     watched.job = JobStatus(JobState.FAILED, reason=reason)
 
 
-def _not_over(part: Attempt, watched: Watched) -> PipelineError:
+def _not_over(watched: Watched) -> PipelineError:
     return PipelineError(
         "The window was not over at its deadline",
-        where=str(part),
+        where=str(watched.part),
         why=f"Job {watched.job.state}{_because(watched)}, open workflows: {', '.join(watched.open_ones) or 'none known'}",
         next_step="they go on; a rerun ends them before it deletes. Use fewer days, or raise follow_deadline_seconds",
         kind=Kind.RETRY,

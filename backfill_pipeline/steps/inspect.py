@@ -136,7 +136,8 @@ def _cut(systems: Systems, attempt: Attempt, source: DayTables, asked: int | Non
     sized = cut(systems, attempt, source, systems.ledger.tried(attempt), asked)
     if len(sized.parts) > 1:
         systems.log(f"the window is cut into {len(sized.parts)} Jobs of up to {sized.job_days} days, in sequence")
-    return systems.ledger.set_job_days(attempt, sized.job_days or len(attempt.window.days))
+    job_days = sized.job_days or len(attempt.window.days)
+    return systems.ledger.set_job_days(attempt, job_days, systems.cluster.launcher.place)
 
 
 def _longest(systems: Systems) -> timedelta:

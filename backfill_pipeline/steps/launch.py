@@ -3,9 +3,11 @@
 import time
 
 from backfill_pipeline.domain.plans import Launch
+from backfill_pipeline.steps.cancelled import ended_on_cancel
 from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.steps.watched import Watched
 
 
 def launch(systems: Systems, inspection: Inspection) -> Launched:
@@ -14,9 +16,17 @@ def launch(systems: Systems, inspection: Inspection) -> Launched:
     Raises:
         PipelineError: the CronJob is missing or suspended, or a foreign Job has the name.
     """
-    with holding(systems, inspection.attempt, "launch", inspection.launched_by):
-        systems.ledger.check_held(inspection.attempt)
-        return make_job(systems, inspection.plan.launches[0])
+    attempt, planned = inspection.attempt, inspection.plan.launches[0]
+    watched = Watched(attempt.parts[0], planned.job_name)
+    with ended_on_cancel(systems, [watched]), holding(systems, attempt, "launch", inspection.launched_by):
+        systems.ledger.check_held(attempt)
+        launched = make_job(systems, planned)
+        watched.is_made = True
+        # Between this step and the next one no code of ours runs that could end the Job or say that it goes on.
+        systems.log(
+            f"if the run ends before it follows Job {launched.job_name}, the next run on these days ends the Job"
+        )
+        return launched
 
 
 def make_job(systems: Systems, planned: Launch) -> Launched:

@@ -155,13 +155,15 @@ class Ledger:
             rows = connection.execute(_UNENDED, {**vars(claim), **_span(claim.window)}).fetchall()
         return tuple(_attempt(r) for r in rows)
 
-    def set_job_days(self, attempt: Attempt, job_days: int) -> Attempt:
-        """The attempt cut into Jobs of so many days; written down before the first is made, as they are ended by name."""
+    def set_job_days(self, attempt: Attempt, job_days: int, jobs_at: str) -> Attempt:
+        """The attempt cut into Jobs of so many days; written down before the first is made, as they are ended by name.
+
+        Args:
+            jobs_at: where they will be made, in words.
+        """
         with self.transaction() as connection:
-            connection.execute(
-                "UPDATE ledger.markers SET job_days = %s WHERE attempt_id = %s", [job_days, attempt.attempt_id]
-            )
-        return replace(attempt, job_days=job_days)
+            connection.execute(_SET_JOB_DAYS, [job_days, jobs_at, attempt.attempt_id])
+        return replace(attempt, job_days=job_days, jobs_at=jobs_at)
 
     def tried(self, claim: Claim) -> tuple[Tried, ...]:
         """How the last attempts of this customer and dataset went that say something about the size of a Job, oldest first."""
@@ -263,7 +265,7 @@ SELECT max(marker) FROM ledger.markers
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND attempt_id <> %(attempt_id)s
 """
 _DRAWN = "attempt_id, run_id, cluster, customer, profiles, dataset, start_day, end_day, marker, fence"
-_ATTEMPT_COLUMNS = f"{_DRAWN}, job_days"  # as in _attempt
+_ATTEMPT_COLUMNS = f"{_DRAWN}, job_days, jobs_at"  # as in _attempt
 _DRAW = f"""
 INSERT INTO ledger.markers ({_DRAWN})
 VALUES (%(attempt_id)s, %(run_id)s, %(cluster)s, %(customer)s, %(profiles)s, %(dataset)s, %(start_day)s, %(end_day)s,
@@ -271,6 +273,7 @@ VALUES (%(attempt_id)s, %(run_id)s, %(cluster)s, %(customer)s, %(profiles)s, %(d
 ON CONFLICT (attempt_id) DO UPDATE SET fence = excluded.fence
 RETURNING {_ATTEMPT_COLUMNS}
 """.encode()  # noqa: S608 - names of our own columns
+_SET_JOB_DAYS = "UPDATE ledger.markers SET job_days = %s, jobs_at = %s WHERE attempt_id = %s"
 _TRIED = """
 SELECT (proof ->> 'job_days')::int, outcome = 'done' FROM audit.attempts
 WHERE cluster = %(cluster)s AND customer = %(customer)s AND dataset = %(dataset)s
@@ -327,11 +330,9 @@ def _days_of(claim: Claim) -> dict[str, Any]:
 
 
 def _attempt(row: Sequence[Any]) -> Attempt:
-    attempt_id, run_id, cluster, customer, profiles, dataset, start, end, marker, fence, job_days = row
+    attempt_id, run_id, cluster, customer, profiles, dataset, start, end, marker, fence, *jobs = row
     window = Window(start, end)
-    return Attempt(
-        attempt_id, run_id, cluster, customer, tuple(profiles), dataset, window, marker, int(fence), job_days
-    )
+    return Attempt(attempt_id, run_id, cluster, customer, tuple(profiles), dataset, window, marker, int(fence), *jobs)
 
 
 def _audit_identity(attempt: Attempt) -> dict[str, Any]:

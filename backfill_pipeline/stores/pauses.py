@@ -1,8 +1,9 @@
 """Clusters on which nothing may start: paused by a person, or stopped because most of their windows failed.
 
-The pool in Dagster is what holds runs back, the ledger says who did it and why. The pool is always first and the ledger last:
-whatever ends in between, a cluster is never told as paused while runs start, and a resume that is half done is still told as
-a pause, so somebody repeats it.
+The pool in Dagster holds back what its daemon starts. The ledger says who did it and why, and every run asks it before its
+delete: one that was launched in process, or after somebody changed the pool, waits there. The pool is always first and the
+ledger last: whatever ends in between, a cluster is never told as paused while runs start, and a resume that is half done is
+still told as a pause, so somebody repeats it.
 """
 
 import shlex

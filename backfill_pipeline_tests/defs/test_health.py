@@ -10,6 +10,7 @@ from backfill_pipeline.defs.health import WAITS_TAG, health_table, in_tag
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.health import Reading, Signal, judge
 from backfill_pipeline.steps.systems import open_ledger
+from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.live import Live
 
 DAY = "2026-01-01"
@@ -55,6 +56,18 @@ def test_a_busy_minute_does_not_fail_the_gate_and_with_it_a_whole_backfill(engin
     (reason,) = metadata["reasons to wait"]
     assert reason.endswith("above 0 [health.clickhouse_memory_ratio]")
     assert warning == f"runs will wait before their deletes: {reason}"
+
+
+def test_the_gate_of_a_paused_cluster_says_who_paused_it_and_why(engines: Live) -> None:
+    ledger = open_ledger(engines.config)
+    write_pause(ledger, "north", why="its disk is being changed", by_whom="alice")
+    try:
+        with dg.DagsterInstance.ephemeral() as instance:
+            (reason,) = passed(engines.config, instance)["reasons to wait"]
+    finally:
+        end_pause(ledger, "north")
+    assert reason.startswith("north is paused by alice")
+    assert "its disk is being changed" in reason
 
 
 def test_an_unknown_signal_never_looks_like_zero_and_one_that_is_not_judged_says_so() -> None:

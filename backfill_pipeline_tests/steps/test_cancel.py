@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -13,16 +14,17 @@ from uuid import uuid4
 
 import pytest
 
-from backfill_pipeline.clients.launcher import JobState, JobStatus
+from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.contracts import Execution
 from backfill_pipeline.domain.deletes import Delete
-from backfill_pipeline.domain.plans import Claim
+from backfill_pipeline.domain.plans import Attempt, Claim, Launch
 from backfill_pipeline.stack.state import last_state
 from backfill_pipeline.steps import delete, follow, inspect, launch
 from backfill_pipeline.steps.records import Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
 from backfill_pipeline.stores import mutations
 from backfill_pipeline.stores.clickhouse import ShardStore
+from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline_tests.clients.workflows import Started, an_input
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, CUSTOMER, DEADLINE_SECONDS, THREE_DAYS, Small
@@ -198,9 +200,119 @@ def test_d15_a_cancelled_job_that_may_have_started_workflows_unseen_does_not_cou
     assert any("names one for profile default" in line for line in small.live.lines)
 
 
-def launched_by(systems: Systems, claim: Claim) -> tuple[Inspection, Launched]:
-    seen = inspect.inspect(systems, claim, launched_by="test")
+class CutOff(Silent):
+    """A launcher whose n-th Job is made, and then Ctrl-C comes before anybody hears of it."""
+
+    def __init__(self, systems: Systems, nth: int = 1) -> None:
+        super().__init__(systems)
+        self.made, self._nth = list[str](), nth
+
+    def ensure(self, launch: Launch) -> JobHandle:
+        handle = super().ensure(launch)
+        self.made.append(handle.name)
+        if len(self.made) == self._nth:
+            raise KeyboardInterrupt
+        return handle
+
+
+class Interrupted(Ledger):
+    """Ctrl-C comes while the lease of a step begins to be kept, or while it ceases to be."""
+
+    def __init__(self, systems: Systems, at: str) -> None:
+        vars(self).update(vars(systems.ledger))
+        self._at = at
+
+    @contextmanager
+    def kept(self, attempt: Attempt) -> Iterator[None]:
+        if self._at == "begin":
+            raise KeyboardInterrupt
+        with super().kept(attempt):
+            yield
+        raise KeyboardInterrupt
+
+
+def test_k2_a_run_that_is_cancelled_while_its_job_is_made_leaves_none_at_work_of_which_nobody_knows(
+    small: Small, tmp_path: Path
+) -> None:
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as opened:
+        sleeping = jobs_that(opened, tmp_path, "sleep 60")
+        launcher = CutOff(sleeping)
+        systems = replace(sleeping, launcher=launcher)
+        seen = deleted_by(systems, claim)
+        small.live.lines.clear()
+        with pytest.raises(KeyboardInterrupt):
+            launch.launch(systems, seen)
+        assert_ended_and_told(systems, launcher.made[0], small.live.lines)
+        assert_emptied_and_free(systems, claim)
+        assert [a.attempt_id for a in systems.ledger.unended(small.claim())] == [claim.attempt_id]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_k2_a_run_that_is_cancelled_while_its_next_parts_job_is_made_leaves_none_at_work(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as opened:
+        launcher = CutOff(opened, 2)
+        systems = replace(opened, launcher=launcher)
+        seen, launched = launched_by(systems, claim, job_days=1)
+        small.live.lines.clear()
+        with pytest.raises(KeyboardInterrupt):
+            follow.follow(systems, seen, launched)
+        assert launcher.made == [p.job_name for p in seen.plan.launches[:2]]
+        assert_ended_and_told(systems, launcher.made[1], small.live.lines)
+        assert [a.attempt_id for a in systems.ledger.unended(small.claim())] == [claim.attempt_id]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def followed(systems: Systems, cut_off: Systems, seen: Inspection) -> None:
+    follow.follow(cut_off, seen, launch.launch(systems, seen))
+
+
+def only_launched(_: Systems, cut_off: Systems, seen: Inspection) -> None:
+    launch.launch(cut_off, seen)
+
+
+@pytest.mark.parametrize(("steps", "at"), [(only_launched, "end"), (followed, "begin")])
+def test_k2_a_run_that_is_cancelled_on_the_way_from_its_job_to_the_first_look_leaves_none_at_work(
+    small: Small, tmp_path: Path, steps: Callable[[Systems, Systems, Inspection], None], at: str
+) -> None:
+    with small.live.systems(CLUSTER) as opened:
+        systems = jobs_that(opened, tmp_path, "sleep 60")
+        seen = deleted_by(systems, small.claim())
+        small.live.lines.clear()
+        with pytest.raises(KeyboardInterrupt):
+            steps(systems, replace(systems, ledger=Interrupted(systems, at)), seen)
+        assert_ended_and_told(systems, seen.plan.launches[0].job_name, small.live.lines)
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_k2_a_run_that_ends_between_two_steps_has_said_that_its_job_goes_on(small: Small, tmp_path: Path) -> None:
+    with small.live.systems(CLUSTER) as systems:
+        small.live.lines.clear()
+        seen, launched = launched_by(jobs_that(systems, tmp_path, "sleep 60"), small.claim())
+        systems.ledger.release(seen.attempt.attempt_id, seen.attempt.fence)
+    told = [line for line in small.live.lines if "the next run on these days ends the Job" in line]
+    assert [launched.job_name in line for line in told] == [True]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def assert_ended_and_told(systems: Systems, job_name: str, lines: list[str]) -> None:
+    assert systems.launcher.status(job_name).state.is_over
+    assert any(line.startswith(f"cancelled: ending {job_name}") for line in lines)
+    assert any("may go on until the next run ends them" in line and job_name in line for line in lines)
+
+
+def deleted_by(systems: Systems, claim: Claim, job_days: int | None = None) -> Inspection:
+    seen = inspect.inspect(systems, claim, launched_by="test", job_days=job_days)
     delete.delete(systems, seen)
+    return seen
+
+
+def launched_by(systems: Systems, claim: Claim, job_days: int | None = None) -> tuple[Inspection, Launched]:
+    seen = deleted_by(systems, claim, job_days)
     return seen, launch.launch(systems, seen)
 
 

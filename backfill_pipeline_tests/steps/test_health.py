@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from backfill_pipeline.config import HealthLimits, PostgresAddress
+from backfill_pipeline.domain.causes import Cause
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.failures import diagnose_error
 from backfill_pipeline.steps import delete, inspect
 from backfill_pipeline.steps.health import ask
 from backfill_pipeline.steps.records import Deletion, Inspection
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline.stores.postgres import Postgres
 from backfill_pipeline_tests.faults import driver
 from backfill_pipeline_tests.faults.windows import CLUSTER, LEASE_SECONDS, Small
@@ -114,6 +118,70 @@ def test_a_system_that_nobody_reaches_is_waited_for_and_no_crash(systems: System
     with pytest.raises(PipelineError, match=rf"PostgreSQL {away}: unknown, .*nobody listens") as caught:
         delete.delete(blind, seen)
     assert caught.value.kind is Kind.RETRY
+
+
+PAUSED = "north is paused by alice since "
+
+
+@pytest.fixture
+def paused(systems: Systems) -> Iterator[Ledger]:
+    """As `backfill pause` leaves it in the ledger; whoever launches in process asks for no slot of the pool."""
+    write_pause(systems.ledger, CLUSTER, why="its disk is being changed", by_whom="alice")
+    yield systems.ledger
+    end_pause(systems.ledger, CLUSTER)
+
+
+def test_a_run_that_no_pool_holds_back_deletes_nothing_while_its_cluster_is_paused_and_goes_on_when_it_is_resumed(
+    systems: Systems, small: Small, paused: Ledger
+) -> None:
+    small.damaged()
+    told: list[str] = []
+    seen, before = inspected(systems, small), everything(systems.clickhouse)
+    deleting = threading.Thread(target=delete.delete, args=(systems, seen, told.append))
+    deleting.start()
+    wait_until(lambda: bool(told), "a word of the pause")
+    time.sleep(1)
+    assert everything(systems.clickhouse) == before
+    assert not is_listed_as_emptied(systems, seen)
+    end_pause(paused, CLUSTER)
+    deleting.join(30)
+    assert everything(systems.clickhouse) != before
+    assert is_listed_as_emptied(systems, seen)
+    give_back(systems, seen)
+    assert told[0].startswith(PAUSED)
+    assert "its disk is being changed" in told[0]
+    assert told[-1].startswith("no longer: went on after ")
+    assert [line for line in small.live.lines if "waiting before the delete" in line and PAUSED in line]
+
+
+def test_a_pause_without_end_fails_the_run_at_the_deadline_with_nothing_deleted(
+    systems: Systems, small: Small, paused: Ledger
+) -> None:
+    seen, before = inspected(systems, small), everything(systems.clickhouse)
+    with pytest.raises(PipelineError, match=r"in 1 s; nothing was deleted\..*backfill resume north") as caught:
+        delete.delete(with_limits(systems, deadline_seconds=1), seen)
+    assert diagnose_error(caught.value).cause is Cause.UNWELL
+    assert everything(systems.clickhouse) == before
+    assert not is_listed_as_emptied(systems, seen)
+
+
+def test_d15_a_run_that_has_begun_its_delete_is_not_held_back_by_a_pause_and_left_emptied(
+    systems: Systems, small: Small, paused: Ledger
+) -> None:
+    seen, told = inspected(systems, small), list[str]()
+    systems.ledger.mark_delete_submitted(seen.attempt)
+    delete.delete(systems, seen, told.append)
+    give_back(systems, seen)
+    assert told == []
+
+
+def test_a_ledger_that_does_not_tell_whether_the_cluster_is_paused_counts_as_a_reason_and_not_as_no(
+    systems: Systems,
+) -> None:
+    away = Ledger(Postgres(PostgresAddress(host="127.0.0.1", port=free_port(), database="ledger")))
+    (reason,) = ask(replace(systems, ledger=away)).reasons
+    assert reason.startswith("whether north is paused is unknown")
+    assert "nobody listens" in reason
 
 
 def test_d10_a_source_that_emptied_itself_during_the_wait_is_not_deleted_by_counts_from_before_it(

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS ledger.markers (
 );
 ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS job_days int; -- of one Job; NULL: the window is one
 ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS left_empty date[]; -- days whose rows the verdict did not find
+ALTER TABLE ledger.markers ADD COLUMN IF NOT EXISTS jobs_at text; -- where its Jobs are made; NULL: none yet, or from before this was kept
 CREATE INDEX IF NOT EXISTS markers_by_customer ON ledger.markers (cluster, customer, marker DESC);
 
 CREATE TABLE IF NOT EXISTS ledger.step_records (
