@@ -7,7 +7,7 @@ a pause, so somebody repeats it.
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -105,12 +105,17 @@ def _one_at_a_time(ledger: Ledger, cluster: str, again: str) -> Iterator[None]:
 
     The lock ends with its connection, whatever becomes of who holds it.
     """
-    with ExitStack() as held:
-        with _told(f"Nothing was changed on {cluster}", again):
-            connection = held.enter_context(ledger.transaction())
+    is_mine = False
+    try:
+        with ledger.transaction() as connection:
             connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [cluster])
-        yield
+            is_mine = True
+            yield
+    except PipelineError as error:
+        if is_mine:
+            raise
+        raise _half_done(f"Nothing was changed on {cluster}", error, again) from error
 
 
 @contextmanager
@@ -118,14 +123,18 @@ def _told(what: str, again: str) -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        raise PipelineError(
-            what,
-            where=error.where,
-            why=f"{error.what}: {error.why}",
-            next_step=f"mend that, and repeat it: {again}",
-            kind=error.kind,
-            code=error.code,
-        ) from error
+        raise _half_done(what, error, again) from error
+
+
+def _half_done(what: str, error: PipelineError, again: str) -> PipelineError:
+    return PipelineError(
+        what,
+        where=error.where,
+        why=f"{error.what}: {error.why}",
+        next_step=f"mend that, and repeat it: {again}",
+        kind=error.kind,
+        code=error.code,
+    )
 
 
 def paused_clusters(ledger: Ledger) -> frozenset[str]:
