@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples, told_on_change
-from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm
+from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm, tell_pauses
 from backfill_pipeline.cli.work import assets, cut, work_of
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def cancel(
         found = _looked_again(canceller, found)  # a question may stand for minutes
     if not (finish or leave_empty):
         refuse_emptied(found)
+    if finish and found.empty:
+        tell_pauses(canceller.ledger, (s.last.of.cluster for s in found.empty))  # there no retry finishes anything
     refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
     for run_id, reason in refused.items():
         typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
@@ -84,7 +86,7 @@ def _told(found: "AtWork") -> Iterator[str]:
     for run, emptied in found.emptied:
         who = f"{emptied.dataset} of {emptied.customer} on {emptied.cluster}"
         yield f"emptied: {who}, {emptied.window}, run {run.run_id}"
-    yield from (f"emptied: {line}" for line in pending(found.empty))
+    yield from cut([f"emptied: {line}" for line in pending(found.empty)], "emptied windows")
 
 
 def _beyond(backfill: "Unfinished") -> str:
@@ -115,8 +117,7 @@ def _question(found: "AtWork", *, finish: bool) -> str:
 
     count = len(found.emptied) + len(pending(found.empty))
     if finish and count:
-        others = replace(found.but(found.emptying), waiting=tuple(s for s in found.waiting if s not in found.empty))
-        ends = _counts(others)
+        ends = _counts(replace(found.but(found.emptying), waiting=found.untouched))
         return f"Finish {counted(count, 'emptied window')}{f', and cancel {ends}' if ends else ''}?"
     left = f", and leave {counted(count, 'window')} WITHOUT ROWS" if count else ""
     return f"Cancel {_counts(found)}{left}?"

@@ -1,6 +1,7 @@
 """`backfill launch`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,7 +96,11 @@ def launch(
     tell_pauses(ledger, clusters)
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
     if not yes:
-        days = still_free(survey(client, ledger, days), again=again, hint=LEFT_OUT)
+        now = survey(client, ledger, days)
+        days, found = (
+            still_free(now, again=again, hint=LEFT_OUT),
+            replace(found, at_work={**found.at_work, **now.at_work}),
+        )
     if not days:
         raise typer.Exit(_nothing_left(found, wait=wait))
     backfills = operation.launch(client, days, how, lambda c, b: typer.echo(_page(site.dagster, c, b)))

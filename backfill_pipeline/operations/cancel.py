@@ -49,6 +49,12 @@ class AtWork:
         """Runs that must not be cancelled where nothing shall be left empty."""
         return frozenset(run.run_id for run, _ in self.emptied)
 
+    @property
+    def untouched(self) -> tuple[DayState, ...]:
+        """What waits and has its rows still."""
+        gone = {(s.last.of, s.day) for s in self.empty}
+        return tuple(s for s in self.waiting if (s.last.of, s.day) not in gone)
+
     def but(self, ids: Iterable[str]) -> "AtWork":
         """Without these runs and backfills."""
         known = set(ids)
@@ -130,7 +136,7 @@ class Canceller:
         while (found := self.look()).runs or found.empty:
             on_poll(found)
             kept |= found.emptying
-            self._withdraw(s for s in found.waiting if s not in found.empty)
+            self._withdraw(found.untouched)
             self._ended(found.but(kept))
             if time.monotonic() > end:
                 raise _not_finished(found, deadline_seconds)

@@ -18,6 +18,7 @@ from backfill_pipeline.domain.retries import DayState, Ended, Of, Outcome, Polic
 from backfill_pipeline.operations import again, cancel
 from backfill_pipeline.operations.again import failed_days
 from backfill_pipeline.steps import systems
+from backfill_pipeline.stores import pauses
 from backfill_pipeline.stores.failed_days import failed_days_of
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline_tests.operations.past import Past, window
@@ -84,6 +85,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     for reader in (cancel, again):
         monkeypatch.setattr(reader, "read_failed_days", lambda ledger: ledger.failed)
     monkeypatch.setattr(cancel, "write_failed_days", lambda ledger, states: ledger.keep(states))
+    paused = pauses.Pause("north", False, "its disk", "alice", LONG_AGO, None)
+    monkeypatch.setattr(pauses, "read_pauses", lambda _: {"north": paused})
     monkeypatch.setattr(cancel, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     return fake
@@ -295,6 +298,7 @@ def test_a_finish_withdraws_the_retry_that_would_bring_the_rows_back(fake: Fake,
     assert code == 0
     assert looks[3:5] == [[str(DAYS)], [str(DAYS)]]
     assert f"waits for its retry: conversations of acme on north, {DAYS}" in text
+    assert "north is paused by alice since " in text, "no retry would finish anything there"
     assert "cancelled; what was emptied is finished, no window is without rows" in text
     assert launched_by_the_sensor(fake) == []
 

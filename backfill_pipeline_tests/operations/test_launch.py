@@ -357,9 +357,10 @@ def test_d16_days_that_somebody_took_while_the_question_stood_are_launched_twice
     idle.launched = {}
     idle.begun = []
     answered(monkeypatch, lambda: idle.begun.append(at_work_on(past.customer, window(1, 31))))
-    code, text = said("launch", *MONTH)
-    assert (code, idle.launched) == (0, {})
+    code, text = said("launch", *MONTH, "--wait")
+    assert (code, idle.launched) == (1, {})
     assert "nothing is left to launch" in text
+    assert "not waited for: 31 days" in text
 
 
 def test_a_launch_adds_days_that_became_free_while_the_question_stood(
