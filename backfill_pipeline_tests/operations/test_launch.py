@@ -1,7 +1,6 @@
 """`backfill launch` with a Dagster made by hand and the real ledger: a dry run is what the launch does."""
 
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -10,7 +9,7 @@ import pytest
 
 from backfill_pipeline import cli
 from backfill_pipeline.cli import site
-from backfill_pipeline.clients.dagster import BackfillState, DagsterClient, RunState, Unfinished
+from backfill_pipeline.clients.dagster import BackfillState, RunState, Unfinished
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
 from backfill_pipeline.defs.partitions import range_tags
@@ -206,49 +205,6 @@ def test_a_wait_for_what_ended_well_says_that_something_is_left(past: Past, idle
     code, text = said("launch", *MONTH, "--yes", "--wait")
     assert code == 0
     assert text.endswith("north: runs 2 done\nbackfill b1: COMPLETED\n")
-
-
-class Endless(DagsterClient):
-    """Its backfill is never over."""
-
-    def backfill(self, backfill_id: str) -> BackfillState:
-        return BackfillState(backfill_id, "REQUESTED", "", {})
-
-
-def test_a_wait_goes_on_past_its_deadline() -> None:
-    endless = Endless("http://127.0.0.1:9")
-    with pytest.raises(PipelineError, match="not over"):
-        wait.wait(endless, {"north": "b1"}, lambda _: None, deadline_seconds=0.01, sleep=lambda _: None)
-
-
-@dataclass
-class Restarted(Endless):
-    """Nobody listens there at these looks: then the backfill is over."""
-
-    away: set[int]
-    looks: int = 0
-
-    def __post_init__(self) -> None:
-        super().__init__("http://127.0.0.1:9")
-
-    def backfill(self, backfill_id: str) -> BackfillState:
-        self.looks += 1
-        if self.looks in self.away:
-            return DagsterClient.backfill(self, backfill_id)
-        return BackfillState(backfill_id, "REQUESTED" if self.looks < max(self.away) else "COMPLETED", "", {})
-
-
-def test_a_wait_ends_as_failed_when_the_webserver_is_put_up_anew() -> None:
-    restarted, told = Restarted({1, 2, 4}), list[str]()
-    states = wait.wait(restarted, {"north": "b1"}, lambda _: None, lambda e: told.append(e.what), sleep=lambda _: None)
-    assert states["north"].status == "COMPLETED"
-    assert told == ["Dagster's webserver does not answer"] * 3
-
-
-def test_a_wait_for_a_webserver_that_never_comes_back_ends() -> None:
-    gone = Restarted(set(range(1, 1000)))
-    with pytest.raises(PipelineError, match="does not answer"):
-        wait.wait(gone, {"north": "b1"}, lambda _: None, away_seconds=0.02, sleep=lambda _: time.sleep(0.01))
 
 
 def at_work_on(customer: str, days: Window, run_id: str = "r1", status: str = "STARTED") -> RunState:
