@@ -125,6 +125,17 @@ def test_help_does_not_wait_for_the_import_of_anything_slow(words: tuple[str, ..
         ("reset", "acme", "2026-01-01..", *EXAMPLE),
         ("cancel", "--finish", "--leave-empty", *EXAMPLE),
         ("retry", "nobody", *EXAMPLE),
+        ("retry", "", *EXAMPLE, "--dagster", NOWHERE),  # a variable that was not set: not everybody
+        ("retry", "acme", "", *EXAMPLE, "--dagster", NOWHERE),
+        ("retry", "acme", *EXAMPLE),  # no Dagster is known
+        ("reset", "", "2026-01-05", *EXAMPLE),
+        ("reset", "acme", "", *EXAMPLE),
+        *(
+            (*command, option, "", *EXAMPLE, "--dagster", NOWHERE)
+            for command in (("launch", *MONTH), ("cancel",), ("status",), ("retry",))
+            for option in ("--cluster", "--dataset", *(() if command == ("retry",) else ("--customer",)))
+        ),
+        *((*command, "--approve", "", *EXAMPLE, "--dagster", NOWHERE) for command in (("launch", *MONTH), ("retry",))),
         ("retry", "acme", "2026-02-30", *EXAMPLE),
         ("reset", "acme", "yesterday", *EXAMPLE),
         ("reset", "nobody", "2026-01-05", *EXAMPLE),

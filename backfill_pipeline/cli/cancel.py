@@ -1,12 +1,13 @@
 """`backfill cancel`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples, told_on_change
-from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm
+from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm, tell_pauses
 from backfill_pipeline.cli.work import assets, cut, work_of
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ def cancel(
     config: ConfigFile = None,
     dagster: DagsterUrl = None,
 ) -> None:
-    """Cancel backfills and runs of these customers; with no option, of all customers and datasets on all clusters.
+    """Cancel backfills, runs, requests and pending retries of these customers; with no option, of all of them everywhere.
 
-    A window that has lost its rows is finished, or left empty by name. Exit code 1 if a run could not be asked to end, or a
-    backfill goes on that has other customers too.
+    A window that has lost its rows is finished, or left empty by name. `backfill retry --cancelled` does again what was
+    cancelled. Exit code 1 if a run could not be asked to end, or a backfill goes on that has other customers too.
     """
     from backfill_pipeline.cli.site import dagster_client, site_of
     from backfill_pipeline.operations.cancel import Canceller, refuse_emptied
@@ -42,7 +43,8 @@ def cancel(
         raise typer.BadParameter("--finish and --leave-empty: use one of them")
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
-    canceller = Canceller(dagster_client(site), open_ledger(site.config), wanted)
+    policy = site.config.limits.retry_policy
+    canceller = Canceller(dagster_client(site), open_ledger(site.config), wanted, policy)
     found = canceller.look()
     for line in _told(found):
         typer.echo(line)
@@ -51,8 +53,12 @@ def cancel(
     if not (finish or leave_empty):
         refuse_emptied(found)
     confirm(yes, _question(found, finish=finish))
+    if not yes:
+        found = _looked_again(canceller, found)  # a question may stand for minutes
     if not (finish or leave_empty):
-        refuse_emptied(found := canceller.look())  # a question may stand for minutes
+        refuse_emptied(found)
+    if finish and found.empty:
+        tell_pauses(canceller.ledger, (s.last.of.cluster for s in found.empty))  # there no retry finishes anything
     refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
     for run_id, reason in refused.items():
         typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
@@ -60,16 +66,27 @@ def cancel(
     raise typer.Exit(1 if refused or found.beyond else 0)
 
 
+def _looked_again(canceller: "Canceller", before: "AtWork") -> "AtWork":
+    now, known = canceller.look(), set(_told(before))
+    for line in (line for line in _told(now) if line not in known and not now.is_nothing):
+        typer.echo(f"meanwhile {line}")
+    return now
+
+
 def _told(found: "AtWork") -> Iterator[str]:
     """Everything that a cancel would end, and what it would not."""
+    from backfill_pipeline.operations.cancel import pending
+
     yield from map(_beyond, found.beyond)
     if found.is_nothing and not found.beyond:
         yield "nothing is at work there"
     yield from cut([f"backfill {b.backfill_id}: {assets(b.keys)}" for b in found.backfills], "backfills")
     yield from cut([_run(run) for run in found.runs], "runs")
+    yield from cut([f"pending: {line}" for line in pending(found.waiting)], "pending windows")
     for run, emptied in found.emptied:
         who = f"{emptied.dataset} of {emptied.customer} on {emptied.cluster}"
         yield f"emptied: {who}, {emptied.window}, run {run.run_id}"
+    yield from cut([f"emptied: {line}" for line in pending(found.empty)], "emptied windows")
 
 
 def _beyond(backfill: "Unfinished") -> str:
@@ -95,24 +112,32 @@ def _by(run_tags: Mapping[str, str]) -> str:
 
 
 def _question(found: "AtWork", *, finish: bool) -> str:
+    from backfill_pipeline.operations.cancel import pending
     from backfill_pipeline.report.amounts import counted
 
-    count = len(found.emptied)
+    count = len(found.emptied) + len(pending(found.empty))
     if finish and count:
-        ends = _counts(found.backfills, [r for r in found.runs if r.run_id not in found.emptying])
+        ends = _counts(replace(found.but(found.emptying), waiting=found.untouched))
         return f"Finish {counted(count, 'emptied window')}{f', and cancel {ends}' if ends else ''}?"
     left = f", and leave {counted(count, 'window')} WITHOUT ROWS" if count else ""
-    return f"Cancel {_counts(found.backfills, found.runs)}{left}?"
+    return f"Cancel {_counts(found)}{left}?"
 
 
-def _counts(backfills: "Sequence[Unfinished]", runs: "Sequence[RunState]") -> str:
+def _counts(found: "AtWork") -> str:
+    from backfill_pipeline.operations.cancel import pending
     from backfill_pipeline.report.amounts import counted
 
-    kinds = ((len(backfills), "backfill"), (len(runs), "run"))
-    return " and ".join(counted(count, kind) for count, kind in kinds if count)
+    kinds = (
+        (len(found.backfills), "backfill"),
+        (len(found.runs), "run"),
+        (len(pending(found.waiting)), "pending window"),
+    )
+    told = [counted(count, kind) for count, kind in kinds if count]
+    return " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
 
 
 def _tell_finishing() -> "Callable[[AtWork], None]":
+    from backfill_pipeline.operations.cancel import pending
     from backfill_pipeline.report.amounts import counted
 
     tell = told_on_change()
@@ -120,7 +145,10 @@ def _tell_finishing() -> "Callable[[AtWork], None]":
     def on_poll(found: "AtWork") -> None:
         count, others = len(found.emptied), len(found.runs) - len(found.emptying)
         windows = f"{counted(count, 'emptied window')} {'is' if count == 1 else 'are'} at work"
-        tell(f"{windows}; {counted(others, 'other run')} {'ends, or is' if others == 1 else 'end, or are'} asked to")
+        waits = f"; waits for its retry: {', '.join(cut(pending(found.empty), 'windows'))}" if found.empty else ""
+        tell(
+            f"{windows}; {counted(others, 'other run')} {'ends, or is' if others == 1 else 'end, or are'} asked to{waits}"
+        )
 
     return on_poll
 
@@ -131,11 +159,16 @@ def _finished(canceller: "Canceller") -> str:
 
 
 def _left(canceller: "Canceller", found: "AtWork", refused: Mapping[str, str]) -> str:
-    left = canceller.wait_over(found, but=frozenset(refused))
+    left = canceller.wait_over(found, refused=frozenset(refused), on_more=_tell_more)
     if not left.is_nothing:
-        counts = _counts(left.backfills, left.runs)
-        return f"asked to end: {counts}; `backfill status` says when they are over, and what is left without rows"
+        return (
+            f"asked to end: {_counts(left)}; `backfill status` says when they are over, and what is left without rows"
+        )
     return f"cancelled; {_empty(canceller) or 'no window is left without rows'}"
+
+
+def _tell_more(run: "RunState") -> None:
+    typer.echo(f"begun meanwhile, and cancelled too: {_run(run)}")
 
 
 def _empty(canceller: "Canceller") -> str:
@@ -143,4 +176,5 @@ def _empty(canceller: "Canceller") -> str:
 
     count = len(canceller.without_rows())
     them, are = ("it", "is") if count == 1 else ("them", "are")
-    return f"{counted(count, 'window')} {are} WITHOUT ROWS: `backfill status` shows {them}" if count else ""
+    shown = f"`backfill status` shows {them}, and how to do {them} again"
+    return f"{counted(count, 'window')} {are} WITHOUT ROWS: {shown}" if count else ""

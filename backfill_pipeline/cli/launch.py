@@ -1,7 +1,8 @@
 """`backfill launch`."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,17 +20,18 @@ from backfill_pipeline.cli.options import (
     Yes,
     confirm,
     how_of,
+    still_free,
+    tell_pauses,
     window_of,
 )
 from backfill_pipeline.cli.wait import waited
+from backfill_pipeline.cli.work import taken
 
 if TYPE_CHECKING:
-    from datetime import date
+    from backfill_pipeline.clients.dagster import DagsterClient
+    from backfill_pipeline.operations.survey import Survey
 
-    from backfill_pipeline.domain.retries import Of
-    from backfill_pipeline.operations.launch import Survey
-
-T = TypeVar("T")
+LEFT_OUT = "left out; --again does them too"
 
 
 @app.command(
@@ -64,59 +66,70 @@ def launch(
 ) -> None:
     """Delete these days in ClickHouse and write them again from PostgreSQL: one Dagster backfill per cluster.
 
-    Days that somebody is at work on are left out and named; so are days that are done, unless --again.
+    Days that somebody is at work on are left out and named; so are days that are done, unless --again. With --wait, the exit
+    code is 1 too where somebody else is at work on all that is left: that is not waited for.
     """
     from backfill_pipeline.cli.site import dagster_client, site_of
     from backfill_pipeline.operations import launch as operation
-    from backfill_pipeline.operations.select import select
+    from backfill_pipeline.operations.select import refuse_no_partitions, select
+    from backfill_pipeline.operations.survey import survey
     from backfill_pipeline.report.amounts import counted
     from backfill_pipeline.steps.systems import open_ledger
-    from backfill_pipeline.stores.pauses import read_pauses
 
     window = window_of(start_time, end_time)
     site = site_of(folder, config, dagster)
     wanted = select(site.config, cluster or (), customer or (), dataset or ())
     how = how_of(why, job_days, approve, skip_logs=skip_logs)
     client, ledger = dagster_client(site), open_ledger(site.config)
-    found = operation.survey(client, ledger, site.config, wanted, window)
-    days = found.to_launch(again=again)
-    _tell(found, again)
-    count = sum(map(len, days.values()))
-    if not count:
-        typer.echo("nothing is left to launch")
-        return
+    refuse_no_partitions(site.config, wanted, window.days)
+    found = survey(client, ledger, dict.fromkeys(wanted, window.days))
+    for line in taken(found, "done again" if again else LEFT_OUT):
+        typer.echo(line)
+    days = found.free(again=again)
+    if not days:
+        raise typer.Exit(_nothing_left(found, wait=wait and not dry_run))
     clusters = sorted({of.cluster for of in days})
+    count = sum(map(len, days.values()))
     typer.echo(f"{counted(count, 'day')} of {counted(len(days), 'asset')} on {', '.join(clusters)}")
     if dry_run:
         raise typer.Exit(shown_plan(site.config, days, window, how))
-    for pause in (p for c, p in sorted(read_pauses(ledger).items()) if c in clusters and p.in_force):
-        typer.echo(str(pause))
+    tell_pauses(ledger, clusters)
     confirm(yes, "Delete their rows in ClickHouse and write them again?")
-    backfills = operation.launch(client, days, how)
-    for name, backfill in backfills.items():
-        typer.echo(f"{name}: backfill {backfill}, {site.dagster}/runs/b/{backfill}")
+    if not yes:
+        now = survey(client, ledger, days)
+        days, found = (
+            still_free(now, again=again, hint=LEFT_OUT),
+            replace(found, at_work={**found.at_work, **now.at_work}),
+        )
+    if not days:
+        raise typer.Exit(_nothing_left(found, wait=wait))
+    backfills = operation.launch(client, days, how, lambda c, b: typer.echo(_page(site.dagster, c, b)))
     if wait:
-        raise typer.Exit(waited(client, backfills))
+        raise typer.Exit(_waited(client, backfills, found))
 
 
-def _tell(found: "Survey", again: bool) -> None:
-    """What is left out, an asset per line, and why."""
+def _page(dagster: str | None, cluster: str, backfill: str) -> str:
+    return f"{cluster}: backfill {backfill}, {dagster}/runs/b/{backfill}"
+
+
+def _nothing_left(found: "Survey", *, wait: bool) -> int:
+    """Whoever waits goes on with what should be there then."""
+    typer.echo("nothing is left to launch")
+    if wait and found.at_work:
+        typer.echo(_not_waited_for(found))
+        return 1
+    return 0
+
+
+def _waited(client: "DagsterClient", backfills: "Mapping[str, str]", found: "Survey") -> int:
+    code = waited(client, backfills)
+    if found.at_work:
+        typer.echo(_not_waited_for(found))
+    return code
+
+
+def _not_waited_for(found: "Survey") -> str:
     from backfill_pipeline.report.amounts import counted
 
-    hint = "done again" if again else "left out; --again does them too"
-    busy, done = _by_asset(found.at_work), _by_asset(found.done)
-    for of in found.wanted:
-        who = f"{of.dataset} of {of.customer} on {of.cluster}"
-        for by in sorted(set(busy.get(of, ()))):
-            typer.echo(f"at work: {who}: {by}")
-        if times := done.get(of):
-            typer.echo(
-                f"done: {who}: {counted(len(times), 'day')}, the last at {max(times):%Y-%m-%d %H:%M} UTC: {hint}"
-            )
-
-
-def _by_asset(days: "Mapping[tuple[Of, date], T]") -> "dict[Of, list[T]]":
-    found: dict[Of, list[T]] = {}
-    for (of, _), value in days.items():
-        found.setdefault(of, []).append(value)
-    return found
+    days = counted(len(found.at_work), "day")
+    return f"not waited for: {days} that somebody else is at work on; repeat this once they are over"

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.forecast import Forecast
     from backfill_pipeline.domain.windows import Window
-    from backfill_pipeline.operations.launch import Days, How
+    from backfill_pipeline.operations.launch import How
     from backfill_pipeline.operations.status import Asked
+    from backfill_pipeline.operations.survey import Days
 
 EVERY_SECONDS = 5.0
 EXAMPLE = "--start-time 2026-01-01 --end-time 2026-01-31"

@@ -17,7 +17,11 @@ from backfill_pipeline.cli.options import (
     ask_again,
     days_of,
     how_of,
+    still_free,
 )
+from backfill_pipeline.cli.work import taken
+
+PROVED = "proved right since it failed, left out; `backfill reset` does it all the same"
 
 
 @app.command(
@@ -35,22 +39,34 @@ def retry(
     yes: Yes = False,
     folder: Folder = LOCAL,
     config: ConfigFile = None,
+    dagster: DagsterUrl = None,
 ) -> None:
     """Do failed days again now, also those that were given up; their attempts are counted anew.
 
-    The retry sensor launches them at its next tick, a window per customer at a time.
+    The retry sensor launches them at its next tick, a window per customer at a time. Days that somebody is at work on, or
+    that were proved right since, are left out and named.
     """
-    from backfill_pipeline.cli.site import site_of
+    from backfill_pipeline.cli.site import dagster_client, site_of
     from backfill_pipeline.operations.again import failed_days
     from backfill_pipeline.operations.select import refuse_no_partitions, select
+    from backfill_pipeline.operations.survey import survey
     from backfill_pipeline.steps.systems import open_ledger
 
     named, how = days_of(days), how_of(why, job_days, approve)
-    site = site_of(folder, config, None)
-    wanted = select(site.config, cluster or (), [customer] if customer else (), dataset or ())
+    site = site_of(folder, config, dagster)
+    wanted = select(site.config, cluster or (), () if customer is None else [customer], dataset or ())
     refuse_no_partitions(site.config, wanted, named)
-    found = failed_days(open_ledger(site.config), wanted, named, cancelled=cancelled)
-    ask_again(site.config, found, yes, how, "no such day has failed")
+    client, ledger = dagster_client(site), open_ledger(site.config)
+    found = survey(client, ledger, failed_days(ledger, wanted, named, cancelled=cancelled))
+    for line in taken(found, PROVED):
+        typer.echo(line)
+    if not (left := found.free(again=False)):
+        typer.echo("nothing is left to do again" if found.asked else "no such day has failed")
+        return
+    ask_again(
+        *(ledger, site.config, left, yes, how),
+        lambda days: still_free(survey(client, ledger, days), again=False, hint=PROVED),
+    )
 
 
 @app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-08..2026-01-10"))
@@ -71,12 +87,14 @@ def reset(
     """Forget what became of these days and do them again, also days that are done."""
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.select import refuse_no_partitions, select
+    from backfill_pipeline.steps.systems import open_ledger
 
     named = days_of(days)
     site = site_of(folder, config, None)
     wanted = select(site.config, cluster or (), [customer], dataset or ())
     refuse_no_partitions(site.config, wanted, named)
-    ask_again(site.config, dict.fromkeys(wanted, named), yes, how_of(why, job_days, approve), "no such customer")
+    how = how_of(why, job_days, approve)
+    ask_again(open_ledger(site.config), site.config, dict.fromkeys(wanted, named), yes, how)
 
 
 @app.command(epilog=examples("backfill pause north --why 'disk is being changed'"))
@@ -87,14 +105,19 @@ def pause(
     config: ConfigFile = None,
     dagster: DagsterUrl = None,
 ) -> None:
-    """Nothing more starts on a cluster, whoever launches it; what runs goes on."""
+    """Nothing more starts on a cluster, whoever launches it; what runs goes on.
+
+    Exit code 1 where somebody else's pause, or a stop, is in force already: it stays, with its reason.
+    """
     from backfill_pipeline.cli.site import dagster_client, site_of
     from backfill_pipeline.operations import pause as operation
     from backfill_pipeline.steps.systems import open_ledger
 
     site = site_of(folder, config, dagster)
     of = site.config.cluster(cluster)
-    operation.pause(dagster_client(site), open_ledger(site.config), of, why)
+    if other := operation.pause(dagster_client(site), open_ledger(site.config), of, why):
+        typer.echo(f"{other}. It was so already and stays as it is: your reason is kept nowhere", err=True)
+        raise typer.Exit(1)
     typer.echo(f"{cluster} is paused; go on with: backfill resume {cluster}")
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and how they ask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,11 @@ import typer
 if TYPE_CHECKING:
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.guards import Approval
-    from backfill_pipeline.domain.retries import Of
     from backfill_pipeline.domain.windows import Window
     from backfill_pipeline.operations.launch import How
+    from backfill_pipeline.operations.survey import Days as DaysOf
+    from backfill_pipeline.operations.survey import Survey
+    from backfill_pipeline.stores.ledger import Ledger
 
 Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; may be repeated.")]
 Customers = Annotated[
@@ -101,19 +104,52 @@ def confirm(yes: bool, question: str) -> None:
         typer.confirm(question, abort=True)
 
 
-def ask_again(config: "Config", days: Mapping["Of", Sequence[date]], yes: bool, how: "How", nothing: str) -> None:
-    """Give these days back to the retries, once it was agreed to."""
+def tell_pauses(ledger: "Ledger", clusters: Iterable[str]) -> frozenset[str]:
+    """Those of these clusters on which nothing will start, each told."""
+    from backfill_pipeline.stores.pauses import read_pauses
+
+    pauses = read_pauses(ledger)
+    idle = [c for c in sorted(set(clusters)) if c in pauses and pauses[c].in_force]
+    for cluster in idle:
+        typer.echo(str(pauses[cluster]))
+    return frozenset(idle)
+
+
+def still_free(now: "Survey", *, again: bool, hint: str) -> "DaysOf":
+    """What nobody took while the question stood, which may be for minutes; the rest is told."""
+    from backfill_pipeline.cli.work import taken
+
+    meanwhile = replace(now, done={}) if again else now
+    for line in taken(meanwhile, hint):
+        typer.echo(f"meanwhile {line}")
+    return now.free(again=again)
+
+
+def ask_again(
+    ledger: "Ledger",
+    config: "Config",
+    days: "DaysOf",
+    yes: bool,
+    how: "How",
+    look_again: "Callable[[DaysOf], DaysOf]" = lambda days: days,
+) -> None:
+    """Give these days back to the retries, once it was agreed to. look_again: what is left of them after the question."""
     from backfill_pipeline.domain.windows import windows_of
     from backfill_pipeline.operations import again
     from backfill_pipeline.report.amounts import counted
-    from backfill_pipeline.steps.systems import open_ledger
 
-    if not days:
-        typer.echo(nothing)
-        return
     for of, those in days.items():
         windows = ", ".join(map(str, windows_of(those)))
         typer.echo(f"{of.dataset} of {of.customer} on {of.cluster}: {windows}")
+    idle = tell_pauses(ledger, (of.cluster for of in days))
     confirm(yes, f"Do {counted(sum(map(len, days.values())), 'day')} again?")
-    again.ask_again(open_ledger(config), config, days, how)
-    typer.echo("asked for; the retry sensor launches them, a window per customer at a time")
+    days = days if yes else look_again(days)
+    again.ask_again(ledger, config, days, how)
+    typer.echo(_asked({of.cluster for of in days}, idle))
+
+
+def _asked(clusters: set[str], idle: frozenset[str]) -> str:
+    if not clusters:
+        return "nothing is left to do again"
+    later = f"; on {' and '.join(sorted(idle & clusters))} once that is resumed" if idle & clusters else ""
+    return f"asked for; the retry sensor launches them, a window per customer at a time{later}"

@@ -22,6 +22,7 @@ from backfill_pipeline.domain.windows import Window, from_inclusive_days, parse_
 WAITS = ("QUEUED", "NOT_STARTED", "MANAGED")
 WORKS = ("STARTING", "STARTED", "CANCELING")
 BAD = ("FAILURE", "CANCELED")
+ENDED = ("SUCCESS", *BAD)
 CALL_SECONDS = 60.0
 _PAGE = 1000
 _ENDED_AT_ONCE = 20  # the webserver asks each run's process, one after the other, before it answers
@@ -65,7 +66,8 @@ class RunState:
 class Unfinished:
     """A backfill that is not over; launched: seconds since the epoch.
 
-    days: of its gate, which are those of all its assets; None where it has none to tell.
+    days: of its gate, which are those of all its assets together; an asset may have fewer (see `targeted`). None where it
+    has none to tell.
     newest: assets of its newest run; none where it has no run yet.
     """
 
@@ -87,8 +89,11 @@ def _run_state(found: Mapping[str, Any]) -> RunState:
 
 
 def _root_days(backfill: Mapping[str, Any]) -> frozenset[date] | None:
-    """None also where its partitions are no days: it is somebody else's."""
-    target = (backfill["assetBackfillData"] or {}).get("rootTargetedPartitions")
+    return _days((backfill["assetBackfillData"] or {}).get("rootTargetedPartitions"))
+
+
+def _days(target: Mapping[str, Any] | None) -> frozenset[date] | None:
+    """None also where the partitions are no days: they are somebody else's."""
     if not target:
         return None
     ranges = [(r["start"], r["end"]) for r in target["ranges"] or ()] or [(k, k) for k in target["partitionKeys"] or ()]
@@ -180,6 +185,24 @@ class DagsterClient:
     def bad_runs(self, backfill_id: str) -> tuple[RunState, ...]:
         """Runs of this backfill that failed or were cancelled, newest first."""
         return self._runs({"statuses": BAD, "tags": [{"key": "dagster/backfill", "value": backfill_id}]})
+
+    def ended_runs(self, backfill_id: str) -> tuple[RunState, ...]:
+        """Runs of this backfill that are over, however they ended, newest first."""
+        return self._runs({"statuses": ENDED, "tags": [{"key": "dagster/backfill", "value": backfill_id}]})
+
+    def targeted(
+        self, backfill_id: str, keys: Iterable[tuple[str, ...]]
+    ) -> Mapping[tuple[str, ...], frozenset[date] | None]:
+        """The days that this backfill has of each of these assets of its own; None where Dagster can't tell.
+
+        One question for all of them.
+        """
+        asked = sorted(keys)
+        variables = {"id": backfill_id, **{f"k{n}": {"path": list(key)} for n, key in enumerate(asked)}}
+        found = self._ask(queries.targeted(len(asked)), variables)["partitionBackfillOrError"]
+        if found["__typename"] != "PartitionBackfill":
+            raise self._refused(found)
+        return {key: _days(found[f"a{n}"]) for n, key in enumerate(asked)}
 
     def _runs(self, which: Mapping[str, Any]) -> tuple[RunState, ...]:
         found: list[RunState] = []

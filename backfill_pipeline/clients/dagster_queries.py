@@ -95,3 +95,19 @@ mutation Cancel($id: String!) {
 SET_POOL = (
     "mutation SetPool($pool: String!, $limit: Int!) { setConcurrencyLimit(concurrencyKey: $pool, limit: $limit) }"
 )
+
+
+def targeted(assets: int) -> str:
+    """The days that a backfill (`$id`) has of so many assets (`$k0` and on), as `a0` and on: Dagster tells one at a time."""
+    variables = "".join(f", $k{n}: AssetKeyInput" for n in range(assets))
+    fields = " ".join(f"a{n}: partitionsTargetedForAssetKey(assetKey: $k{n}) {{ ...Days }}" for n in range(assets))
+    return f"""
+query Targeted($id: String!{variables}) {{
+  partitionBackfillOrError(backfillId: $id) {{
+    __typename
+    ... on PartitionBackfill {{ {fields} }}
+    ... on PythonError {{ message }}
+  }}
+}}
+fragment Days on AssetBackfillTargetPartitions {{ partitionKeys ranges {{ start end }} }}
+"""

@@ -26,7 +26,8 @@ def pause_jobs(config: Config) -> list[dg.JobDefinition]:
     def pause(context: dg.OpExecutionContext) -> None:
         cluster = config.cluster(context.op_config["cluster"]).name
         slots, ledger = context.instance.event_log_storage.set_concurrency_slots, context.resources.pipeline.ledger
-        hold(slots, ledger, cluster, why=context.op_config["why"], by_whom="an operator in the UI")
+        if other := hold(slots, ledger, cluster, why=context.op_config["why"], by_whom="an operator in the UI"):
+            raise dg.Failure(f"{other}. It was so already and stays as it is: this reason is kept nowhere")
 
     @dg.op(required_resource_keys={"pipeline"}, config_schema={"cluster": str})
     def resume(context: dg.OpExecutionContext) -> None:

@@ -8,10 +8,10 @@ from backfill_pipeline.config import Config
 from backfill_pipeline.domain.retries import DayState, Ended, Of, asked_again, fold
 from backfill_pipeline.domain.windows import Window, windows_of
 from backfill_pipeline.operations.launch import How
+from backfill_pipeline.operations.survey import Days
 from backfill_pipeline.stores.failed_days import read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 
-Days = Mapping[Of, Sequence[date]]
 Known = Mapping[tuple[Of, date], DayState]
 
 

@@ -7,9 +7,9 @@ from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import Pause, hold, release
 
 
-def pause(client: DagsterClient, ledger: Ledger, cluster: Cluster, why: str) -> None:
+def pause(client: DagsterClient, ledger: Ledger, cluster: Cluster, why: str) -> Pause | None:
     """As `hold`."""
-    hold(client.set_pool_limit, ledger, cluster.name, why=why, by_whom=account())
+    return hold(client.set_pool_limit, ledger, cluster.name, why=why, by_whom=account())
 
 
 def resume(client: DagsterClient, ledger: Ledger, cluster: Cluster) -> Pause | None:

@@ -16,6 +16,8 @@ from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import cluster_pool
 from backfill_pipeline.stores.ledger import Ledger
 
+LOCK_SECONDS = 90  # longer than Dagster is waited for by whoever holds it
+
 SetSlots = Callable[[str, int], object]
 """Gives a pool of Dagster's so many slots; with 0 nothing starts."""
 
@@ -55,8 +57,11 @@ def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
 
 def hold(
     set_slots: SetSlots, ledger: Ledger, cluster: str, *, why: str, by_whom: str, is_stopped: bool = False
-) -> None:
+) -> Pause | None:
     """Nothing more starts there, whoever launches it; what runs goes on.
+
+    Returns the pause or stop of somebody else, or for another reason, that is in force already: it stays, and this reason
+    is kept nowhere. None, the pause is this one.
 
     Raises:
         Refused: no reason is given.
@@ -70,10 +75,13 @@ def hold(
             next_step=f"backfill pause {cluster} --why 'its disk is being changed'",
         )
     again = f"backfill pause {cluster} --why {shlex.quote(why)}"
-    with _told(f"It is not sure that {cluster} is paused", again):
-        set_slots(cluster_pool(cluster), 0)
-    with _told(f"Nothing more starts on {cluster}, but `backfill status` does not say that it is paused", again):
-        write_pause(ledger, cluster, why=why, by_whom=by_whom, is_stopped=is_stopped)
+    with _one_at_a_time(ledger, cluster, again):
+        with _told(f"It is not sure that {cluster} is paused", again):
+            set_slots(cluster_pool(cluster), 0)
+        with _told(f"Nothing more starts on {cluster}, but `backfill status` does not say that it is paused", again):
+            write_pause(ledger, cluster, why=why, by_whom=by_whom, is_stopped=is_stopped)
+            kept = read_pauses(ledger)[cluster]
+    return None if (kept.why, kept.by_whom) == (why, by_whom) else kept
 
 
 def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pause | None:
@@ -82,12 +90,33 @@ def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pa
     Raises:
         PipelineError: Dagster or the ledger is away; it says what is half done.
     """
-    pause, again = read_pauses(ledger).get(cluster), f"backfill resume {cluster}"
-    with _told(f"It is not sure that {cluster} goes on; it is still told as paused", again):
-        set_slots(cluster_pool(cluster), slots)
-    with _told(f"Runs start on {cluster}, but `backfill status` still says that it is paused", again):
-        end_pause(ledger, cluster)
+    again = f"backfill resume {cluster}"
+    with _one_at_a_time(ledger, cluster, again):
+        pause = read_pauses(ledger).get(cluster)
+        with _told(f"It is not sure that {cluster} goes on; it is still told as paused", again):
+            set_slots(cluster_pool(cluster), slots)
+        with _told(f"Runs start on {cluster}, but `backfill status` still says that it is paused", again):
+            end_pause(ledger, cluster)
     return pause if pause and pause.in_force else None
+
+
+@contextmanager
+def _one_at_a_time(ledger: Ledger, cluster: str, again: str) -> Iterator[None]:
+    """A resume between a pause's two halves would leave a cluster that is told as paused and starts runs.
+
+    The lock ends with its connection, whatever becomes of who holds it.
+    """
+    is_mine = False
+    try:
+        with ledger.transaction() as connection:
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [cluster])
+            is_mine = True
+            yield
+    except PipelineError as error:
+        if is_mine:
+            raise
+        raise _half_done(f"Nothing was changed on {cluster}", error, again) from error
 
 
 @contextmanager
@@ -95,14 +124,18 @@ def _told(what: str, again: str) -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        raise PipelineError(
-            what,
-            where=error.where,
-            why=f"{error.what}: {error.why}",
-            next_step=f"mend that, and repeat it: {again}",
-            kind=error.kind,
-            code=error.code,
-        ) from error
+        raise _half_done(what, error, again) from error
+
+
+def _half_done(what: str, error: PipelineError, again: str) -> PipelineError:
+    return PipelineError(
+        what,
+        where=error.where,
+        why=f"{error.what}: {error.why}",
+        next_step=f"mend that, and repeat it: {again}",
+        kind=error.kind,
+        code=error.code,
+    )
 
 
 def paused_clusters(ledger: Ledger) -> frozenset[str]:

@@ -86,7 +86,7 @@ def proved(ledger: Ledger, window: Window) -> tuple[Proved, ...]:
     )
 
 
-def held(ledger: LedgerSnapshot) -> tuple[Held, ...]:
+def held(ledger: Ledger) -> tuple[Held, ...]:
     """Who holds which days now, by the database's clock."""
     return tuple(
         Held(Of(cluster, customer, dataset), tuple(days), attempt_id, run_id, since)

@@ -7,6 +7,7 @@ from graphql import parse, validate
 from backfill_pipeline.clients import dagster_queries
 
 QUERIES = {name: text for name, text in vars(dagster_queries).items() if name.isupper()}
+QUERIES |= {f"targeted {n}": dagster_queries.targeted(n) for n in (1, 260)}
 
 
 @pytest.mark.parametrize("name", QUERIES)

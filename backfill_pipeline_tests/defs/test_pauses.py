@@ -29,6 +29,8 @@ def test_a_pause_from_the_ui_takes_the_clusters_slots_and_a_resume_gives_them_ba
         assert ran("pause_cluster", "pause", cluster="north", why="its disk is being changed") == 0
         assert paused_clusters(ledger) == {"north"}
         assert read_pauses(ledger)["north"].why == "its disk is being changed"
+        with pytest.raises(dg.Failure, match=r"its disk is being changed; .* this reason is kept nowhere"):
+            ran("pause_cluster", "pause", cluster="north", why="an upgrade")
         assert ran("resume_cluster", "resume", cluster="north") == engines.config.cluster("north").max_runs
     assert paused_clusters(ledger) == frozenset()
 

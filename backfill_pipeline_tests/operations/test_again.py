@@ -10,7 +10,8 @@ from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.guards import Approval, approvals
 from backfill_pipeline.domain.retries import Ended, due
 from backfill_pipeline.operations.again import ask_again
-from backfill_pipeline.operations.launch import How, survey
+from backfill_pipeline.operations.launch import How
+from backfill_pipeline.operations.survey import survey
 from backfill_pipeline.stores.failed_days import failed_days_of
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline_tests.live import Live
@@ -30,10 +31,9 @@ class Quiet:
         return ()
 
 
-def to_launch(engines: Live, past: Past) -> list[date]:
-    config = config_of(engines.config, (past.cluster, past.customer))
-    found = survey(Quiet(), past.ledger, config, [past.of], MONTH)  # type: ignore[arg-type]
-    return sorted(found.to_launch(again=False).get(past.of, ()))
+def to_launch(past: Past) -> list[date]:
+    found = survey(Quiet(), past.ledger, {past.of: MONTH.days})  # type: ignore[arg-type]
+    return sorted(found.free(again=False).get(past.of, ()))
 
 
 def test_a_month_that_is_asked_for_is_one_run_that_no_guard_lets_through(engines: Live, ledger: Ledger) -> None:
@@ -63,22 +63,22 @@ def test_who_asked_for_days_again_and_what_they_approved_stands_on_the_runs(engi
     assert "unknown" in launched_by(given | {AGAIN_OF: "that run"}), "somebody else executes it again, with its tags"
 
 
-def test_a_launch_takes_deleted_days_for_done_because_of_an_old_verdict(engines: Live, ledger: Ledger) -> None:
+def test_a_launch_takes_deleted_days_for_done_because_of_an_old_verdict(ledger: Ledger) -> None:
     past = Past(ledger)
     past.recorded(MONTH)
-    assert to_launch(engines, past) == []
+    assert to_launch(past) == []
     past.emptied(window(5, 7))
-    assert to_launch(engines, past) == list(window(5, 7).days)
+    assert to_launch(past) == list(window(5, 7).days)
 
 
-def test_a_launch_takes_days_for_done_that_failed_since(engines: Live, ledger: Ledger) -> None:
+def test_a_launch_takes_days_for_done_that_failed_since(ledger: Ledger) -> None:
     past, soon = Past(ledger), datetime.now(UTC) + timedelta(minutes=1)
     past.recorded(MONTH)
     past.failed(window(1, 2), at=soon)
     past.failed(window(9, 9), at=soon, ended=Ended.CANCELLED)
     past.failed(window(20, 20), at=soon - timedelta(days=1))
     past.failed(window(21, 21), at=soon, ended=Ended.DONE)
-    assert to_launch(engines, past) == list(window(1, 2).days), "a cancel that deleted nothing has undone nothing"
+    assert to_launch(past) == list(window(1, 2).days), "a cancel that deleted nothing has undone nothing"
 
 
 def test_days_that_nobody_will_do_again_are_shown_without_a_way_to_do_them(engines: Live, ledger: Ledger) -> None:

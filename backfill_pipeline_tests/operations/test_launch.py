@@ -1,26 +1,31 @@
 """`backfill launch` with a Dagster made by hand and the real ledger: a dry run is what the launch does."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from backfill_pipeline import cli
 from backfill_pipeline.cli import site
-from backfill_pipeline.clients.dagster import BackfillState, DagsterClient, RunState
+from backfill_pipeline.clients.dagster import BackfillState, RunState, Unfinished
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.ended_runs import WITHOUT_A_WORD
 from backfill_pipeline.defs.partitions import range_tags
-from backfill_pipeline.domain.errors import PipelineError
+from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.retries import Ended, Of
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.operations import wait
+from backfill_pipeline.operations.launch import How, launch
+from backfill_pipeline.operations.survey import survey
+from backfill_pipeline.stores.failed_days import failed_days_of
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 from backfill_pipeline_tests.live import Live
 from backfill_pipeline_tests.operations.past import Past, config_of, window
 
+ALL_DAYS = window(1, 31)
 MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REPORTS = [
     {},
@@ -37,21 +42,41 @@ Said = Callable[..., tuple[int, str]]
 
 @dataclass
 class Idle:
-    """A Dagster in which nothing waits or works. launched: asset -> its windows."""
+    """A Dagster in which nothing waits or works but `begun`. launched: asset -> its windows.
+
+    own: what each asset of an unfinished backfill is to do; ended: that backfill's runs that are over.
+    away_at: the launch, counted from one, that nobody answers.
+    """
 
     launched: dict[Sequence[str], Sequence[Window]] = field(default_factory=dict)
     reports: list[dict[str, str]] = field(default_factory=list)
     bad: tuple[RunState, ...] = ()
+    begun: list[RunState] = field(default_factory=list)
+    backfills: list[Unfinished] = field(default_factory=list)
+    own: dict[tuple[str, ...], frozenset[date] | None] = field(default_factory=dict)
+    ended: tuple[RunState, ...] = ()
+    away_at: int | None = None
+    refusal: Kind = Kind.UNREACHABLE
+    titles: list[str] = field(default_factory=list)
 
-    def unfinished_runs(self) -> tuple[()]:
-        return ()
+    def unfinished_runs(self) -> tuple[RunState, ...]:
+        return tuple(self.begun)
 
-    def unfinished_backfills(self) -> tuple[()]:
-        return ()
+    def unfinished_backfills(self) -> tuple[Unfinished, ...]:
+        return tuple(self.backfills)
 
-    def launch_days(self, days: Mapping[Sequence[str], Sequence[Window]], **_: object) -> str:
+    def targeted(self, _: str, keys: Iterable[tuple[str, ...]]) -> Mapping[tuple[str, ...], frozenset[date] | None]:
+        return {k: self.own[k] for k in keys}
+
+    def ended_runs(self, _: str) -> tuple[RunState, ...]:
+        return self.ended
+
+    def launch_days(self, days: Mapping[Sequence[str], Sequence[Window]], *, title: str, **_: object) -> str:
+        self.titles.append(title.split(":")[0])
+        if len(self.titles) == self.away_at:
+            raise PipelineError("It failed", where="Dagster", why="timed out", next_step="look", kind=self.refusal)
         self.launched = dict(days)
-        return "b1"
+        return f"b{len(self.titles)}"
 
     def backfill(self, backfill_id: str) -> BackfillState:
         """One report after the other; the last is the end."""
@@ -182,44 +207,175 @@ def test_a_wait_for_what_ended_well_says_that_something_is_left(past: Past, idle
     assert text.endswith("north: runs 2 done\nbackfill b1: COMPLETED\n")
 
 
-class Endless(DagsterClient):
-    """Its backfill is never over."""
-
-    def backfill(self, backfill_id: str) -> BackfillState:
-        return BackfillState(backfill_id, "REQUESTED", "", {})
+def at_work_on(customer: str, days: Window, run_id: str = "r1", status: str = "STARTED") -> RunState:
+    key = frozenset([("conversations", "north", customer)])
+    return RunState(run_id, status, key, range_tags(days), 0.0)
 
 
-def test_a_wait_goes_on_past_its_deadline() -> None:
-    endless = Endless("http://127.0.0.1:9")
-    with pytest.raises(PipelineError, match="not over"):
-        wait.wait(endless, {"north": "b1"}, lambda _: None, deadline_seconds=0.01, sleep=lambda _: None)
+def asset(customer: str) -> tuple[str, str, str]:
+    return ("conversations", "north", customer)
 
 
-@dataclass
-class Restarted(Endless):
-    """Nobody listens there at these looks: then the backfill is over."""
-
-    away: set[int]
-    looks: int = 0
-
-    def __post_init__(self) -> None:
-        super().__init__("http://127.0.0.1:9")
-
-    def backfill(self, backfill_id: str) -> BackfillState:
-        self.looks += 1
-        if self.looks in self.away:
-            return DagsterClient.backfill(self, backfill_id)
-        return BackfillState(backfill_id, "REQUESTED" if self.looks < max(self.away) else "COMPLETED", "", {})
+def backfill_with(idle: Idle, own: Mapping[str, frozenset[date] | None]) -> None:
+    """b1, whose gate has the days of all of its customers."""
+    idle.own = {asset(c): days for c, days in own.items()}
+    every = frozenset(window(1, 31).days)
+    idle.backfills = [Unfinished("b1", "north", 0.0, frozenset([("ready", "north"), *idle.own]), every)]
 
 
-def test_a_wait_ends_as_failed_when_the_webserver_is_put_up_anew() -> None:
-    restarted, told = Restarted({1, 2, 4}), list[str]()
-    states = wait.wait(restarted, {"north": "b1"}, lambda _: None, lambda e: told.append(e.what), sleep=lambda _: None)
-    assert states["north"].status == "COMPLETED"
-    assert told == ["Dagster's webserver does not answer"] * 3
+def free(idle: Idle, past: Past, days: Window = ALL_DAYS) -> list[date]:
+    found = survey(idle, past.ledger, {past.of: days.days})  # type: ignore[arg-type]
+    return list(found.free(again=True).get(past.of, ()))
 
 
-def test_a_wait_for_a_webserver_that_never_comes_back_ends() -> None:
-    gone = Restarted(set(range(1, 1000)))
-    with pytest.raises(PipelineError, match="does not answer"):
-        wait.wait(gone, {"north": "b1"}, lambda _: None, away_seconds=0.02, sleep=lambda _: time.sleep(0.01))
+def test_days_that_a_backfill_has_of_another_customer_count_as_at_work(past: Past, idle: Idle) -> None:
+    backfill_with(idle, {"acme": frozenset(window(1, 31).days), past.customer: frozenset(window(15, 15).days)})
+    assert free(idle, past, window(14, 16)) == [date(2026, 1, 14), date(2026, 1, 16)]
+
+
+def test_a_customer_waits_for_the_slowest_of_86_whose_backfill_is_shared(past: Past, idle: Idle) -> None:
+    """Its own run of 1 to 10 is over; 11 to 20 is at work, and the rest has no run yet."""
+    backfill_with(idle, {"acme": frozenset(window(1, 31).days), past.customer: frozenset(window(1, 31).days)})
+    over, other = (at_work_on(c, window(1, 10), f"of {c}", "SUCCESS") for c in (past.customer, "acme"))
+    idle.ended, idle.begun = (other,), [at_work_on(past.customer, window(11, 20))]
+    assert free(idle, past) == [], "another customer's run is not its own"
+    idle.ended = (over, other)
+    assert free(idle, past) == list(window(1, 10).days)
+
+
+def test_d16_days_of_a_backfill_that_dagster_can_not_tell_are_launched_again(past: Past, idle: Idle) -> None:
+    backfill_with(idle, {past.customer: None})
+    assert free(idle, past) == []
+
+
+def test_d16_days_whose_lease_has_outlived_its_run_are_launched_again(past: Past, idle: Idle) -> None:
+    attempt = past.running(window(3, 4))
+    found = survey(idle, past.ledger, {past.of: window(3, 5).days})  # type: ignore[arg-type]
+    assert set(found.at_work.values()) == {f"run {attempt.run_id} (it holds the lease)"}
+    assert found.free(again=True) == {past.of: [date(2026, 1, 5)]}
+
+
+EIGHT = ["east", "far", "gulf", "hill", "isle", "lake", "north", "west"]
+EVERYWHERE = {Of(c, "acme", "labels"): window(1, 2).days for c in EIGHT}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "seen"),
+    [
+        (Kind.UNREACHABLE, "not sure: gulf; not launched: hill, isle, lake, north, west", Kind.UNREACHABLE),
+        (Kind.STOP, "not launched: gulf, hill, isle, lake, north, west", Kind.UNKNOWN),
+    ],
+)
+def test_a_launch_that_fails_half_way_hides_what_it_launched(idle: Idle, kind: Kind, told: str, seen: Kind) -> None:
+    idle.away_at, idle.refusal = 3, kind
+    lines: list[str] = []
+    with pytest.raises(PipelineError, match="The launch on gulf failed") as error:
+        launch(idle, EVERYWHERE, How("alice"), lambda c, b: lines.append(f"{c} {b}"))  # type: ignore[arg-type]
+    assert lines == ["east b1", "far b2"], "told as they were launched"
+    assert f"timed out; launched: east (backfill b1), far (backfill b2); {told}" in error.value.why
+    assert "it leaves out what is at work by then" in error.value.next_step
+    assert error.value.kind is seen, "2 would say that nothing was touched"
+    assert idle.titles == ["east", "far", "gulf"]
+
+
+def test_a_launch_of_which_nobody_answers_is_told_as_not_made(past: Past, idle: Idle, said: Said) -> None:
+    idle.away_at = 1
+    code, text = said("launch", *MONTH, "--yes")
+    assert code == 1
+    assert "launched: none; not sure: north" in text
+
+
+def test_a_wait_is_over_at_once_as_somebody_else_is_at_work_on_all_of_it(past: Past, idle: Idle, said: Said) -> None:
+    idle.begun = [at_work_on(past.customer, window(1, 31))]
+    code, text = said("launch", *MONTH, "--yes", "--wait")
+    assert code == 1
+    assert "not waited for: 31 days that somebody else is at work on" in text
+    assert said("launch", *MONTH, "--yes")[0] == 0
+    assert said("launch", *MONTH, "--dry-run", "--wait")[0] == 0
+    past.recorded(window(1, 31))
+    idle.begun = []
+    assert said("launch", *MONTH, "--yes", "--wait")[0] == 0, "it is all done"
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> None:
+    """Yes, after this has happened."""
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: meanwhile())
+
+
+def test_d16_days_that_somebody_took_while_the_question_stood_are_launched_twice(
+    past: Past, idle: Idle, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch, lambda: idle.begun.append(at_work_on(past.customer, window(1, 10))))
+    code, text = said("launch", *MONTH)
+    assert code == 0
+    assert f"meanwhile at work: conversations of {past.customer} on north: run r1 (STARTED)" in text
+    assert list(idle.launched[asset(past.customer)]) == [window(11, 31)]
+    idle.launched = {}
+    idle.begun = []
+    answered(monkeypatch, lambda: idle.begun.append(at_work_on(past.customer, window(1, 31))))
+    code, text = said("launch", *MONTH, "--wait")
+    assert (code, idle.launched) == (1, {})
+    assert "nothing is left to launch" in text
+    assert "not waited for: 31 days" in text
+
+
+def test_a_launch_adds_days_that_became_free_while_the_question_stood(
+    past: Past, idle: Idle, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has agreed to these."""
+    idle.begun = [at_work_on(past.customer, window(1, 10))]
+    answered(monkeypatch, idle.begun.clear)
+    assert "meanwhile" not in said("launch", *MONTH)[1]
+    assert list(idle.launched[asset(past.customer)]) == [window(11, 31)]
+
+
+def ends(past: Past) -> dict[int, Ended]:
+    return {d.day: s.last.ended for d, s in failed_days_of(past.ledger, past.of, window(1, 31)).items()}
+
+
+def test_a_retry_deletes_what_a_run_is_mending_or_has_mended(past: Past, idle: Idle, said: Said) -> None:
+    """That run's success would count as older than the request, and the good day be deleted again."""
+    past.failed(window(1, 6), at=datetime.now(UTC) - timedelta(hours=1))
+    past.recorded(window(1, 2))
+    idle.begun = [at_work_on(past.customer, window(3, 3))]
+    lease = past.running(window(4, 4))
+    backfill_with(idle, {past.customer: frozenset(window(5, 5).days)})
+    code, text = said("retry", past.customer, "--yes")
+    assert code == 0
+    who = f"conversations of {past.customer} on north"
+    for by in ("run r1 (STARTED)", f"run {lease.run_id} (it holds the lease)", "backfill b1"):
+        assert f"at work: {who}: {by}" in text
+    assert f"done: {who}: 2 days" in text
+    assert "left out; `backfill reset` does it all the same" in text
+    assert ends(past) == {**dict.fromkeys(range(1, 6), Ended.FAILED), 6: Ended.ASKED}
+
+
+def test_a_retry_of_days_that_somebody_has_says_that_none_failed(past: Past, idle: Idle, said: Said) -> None:
+    past.failed(window(1, 2))
+    idle.begun = [at_work_on(past.customer, window(1, 2))]
+    code, text = said("retry", past.customer, "--yes")
+    assert code == 0
+    assert "nothing is left to do again" in text
+    assert "no such day has failed" not in text
+
+
+def test_a_retry_takes_days_that_its_retry_began_while_the_question_stood(
+    past: Past, idle: Idle, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.failed(window(1, 2))
+    answered(monkeypatch, lambda: idle.begun.append(at_work_on(past.customer, window(1, 1))))
+    code, text = said("retry", past.customer)
+    assert code == 0
+    assert f"meanwhile at work: conversations of {past.customer} on north: run r1 (STARTED)" in text
+    assert ends(past) == {1: Ended.FAILED, 2: Ended.ASKED}
+
+
+@pytest.mark.usefixtures("paused", "idle")
+@pytest.mark.parametrize("command", ["retry", "reset"])
+def test_nobody_says_why_what_is_asked_for_does_not_begin(past: Past, said: Said, command: str) -> None:
+    past.failed(window(1, 2))
+    code, text = said(command, past.customer, "2026-01-01", "--yes")
+    assert code == 0
+    assert "north is paused by alice since " in text
+    assert f"its disk is being changed; {PAUSED}" in text
+    assert "a window per customer at a time; on north once that is resumed" in text
