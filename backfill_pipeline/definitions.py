@@ -20,7 +20,7 @@ def definitions_of(config: Config) -> dg.Definitions:
         jobs=[job, *pause_jobs(config)],
         schedules=[schedule],
         sensors=[retry_sensor(config, built)],
-        resources={"pipeline": pipeline, "io_manager": StepRecords(pipeline.ledger)},
+        resources={"pipeline": pipeline, "io_manager": StepRecords(pipeline)},
         executor=dg.in_process_executor,
     )
 

@@ -1,12 +1,14 @@
-"""How long a look of the retry sensor takes: 260 customers, a year of days, all failed. `python benchmarks/retry_tick.py`
+"""How long a tick of the retry sensor takes: 260 customers, a year of days, all failed. `python benchmarks/retry_tick.py`
 
-On a real PostgreSQL: the ledger and Dagster's storage. The first looks read every run that ever ended, 2,000 each;
-a later one reads what ended since.
+On a real PostgreSQL: the ledger and Dagster's storage. The first looks read every run that ever ended, 1,000 each, and decide
+nothing; a later one reads what ended since. Then all is given up, and shown and told; no webhook is asked.
 """
 
+import logging
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +22,7 @@ from backfill_pipeline.config import Config, Limits, load
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.partitions import range_tags
-from backfill_pipeline.defs.retry import Looker
+from backfill_pipeline.defs.retry import Looker, show_quarantine, told
 from backfill_pipeline.domain.retries import Of
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stack.supervisor import Stack
@@ -28,6 +30,7 @@ from backfill_pipeline.steps.systems import open_ledger
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import end_pause, write_pause
 
+SILENT = logging.Logger("nobody listens")
 CUSTOMERS, YEAR, WINDOW_DAYS = 260, Window(date(2025, 1, 1), date(2026, 1, 1)), 31
 
 
@@ -58,15 +61,28 @@ def measure(instance: dg.DagsterInstance, config: Config) -> None:
     ledger = open_ledger(config)
     resume(ledger, {of.cluster for of in keys.values()})
     looker = Looker(instance, ledger, keys, policy)
-    memory, later = Memory(), datetime.now(UTC) + timedelta(hours=9)
-    for n in range(1, 6):
+    memory = ticks(looker, Memory(), 6)
+    print("all given up:")
+    ticks(replace(looker, policy=replace(policy, attempts=0)), memory, 4)
+
+
+def ticks(looker: Looker, memory: Memory, count: int) -> Memory:
+    """Whole ones, but for the webhook and the runs that Dagster would launch."""
+    later = datetime.now(UTC) + timedelta(hours=9)
+    for n in range(1, count + 1):
         started = time.perf_counter()
         tick = looker.look(memory, later)
+        looked = time.perf_counter()
+        shown = show_quarantine(tick, looker, SILENT)
+        memory = Memory.of(told(shown, looker, SILENT).cursor())
         took = time.perf_counter() - started
         print(
-            f"look {n}: {took:5.1f} s; {len(tick.changed):,} days changed, {len(tick.days):,} known, {len(tick.due)} due"
+            f"tick {n}: {took:5.1f} s, of which the look {looked - started:4.1f}; {len(tick.changed):,} days changed, "
+            f"{len(tick.days):,} known, {len(tick.due)} due, {len(shown.quarantine):,} of {len(tick.quarantine):,} shown"
+            + ("; catching up" if tick.is_behind else ""),
+            flush=True,
         )
-        memory = Memory.of(tick.memory.cursor())
+    return memory
 
 
 def assets() -> list[Of]:

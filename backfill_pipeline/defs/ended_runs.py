@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -26,15 +27,24 @@ AT_ONCE = 1000  # each is unpacked in Python: a second or two
 MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 AGAIN_OF = "dagster/parent_run_id"  # Dagster's, on a run that is executed again: it inherits all other tags
-OF_ITSELF = (tags.CAUSE, tags.REMEDY, tags.EVIDENCE, tags.DONE)
+OF_ITSELF = (tags.CAUSE, tags.REMEDY, tags.EVIDENCE, tags.WHOLE_WINDOW, tags.DONE)
 STEPS = 5  # of an asset's graph: inspect, delete, launch, follow, record
 WITHOUT_A_WORD = "its process is gone, and nothing was said"
+WITHOUT_A_CAUSE = "a step failed and told no cause; its error stands on the run's page"
+OF_A_STEP = ("dagster/failure_reason", "STEP_FAILURE")  # Dagster's, on a run whose process lived to see its step fail
 
 
-def ended_since(
-    instance: dg.DagsterInstance, since: datetime | None, now: datetime
-) -> tuple[Sequence[dg.RunRecord], datetime | None]:
-    """Runs that ended after this moment, oldest first; and the moment to ask from next.
+@dataclass(frozen=True)
+class Page:
+    """Runs that ended, oldest first. until: the moment to ask from next. is_last: none that ended before now is left."""
+
+    records: Sequence[dg.RunRecord]
+    until: datetime | None
+    is_last: bool
+
+
+def ended_since(instance: dg.DagsterInstance, since: datetime | None, now: datetime) -> Page:
+    """Runs that ended after this moment, and the moment to ask from next.
 
     That is a little before the newest end, but never so where more may wait than are read at once: a thousand runs that
     were cancelled within a minute would be read again and again, and nothing behind them. Nor is it ever later than now:
@@ -47,9 +57,10 @@ def ended_since(
         ascending=True,
     )
     if not records:
-        return records, since
-    newest = min(stored_at(records[-1]), now)
-    return records, newest - (OVERLAP if len(records) < AT_ONCE else timedelta.resolution)
+        return Page(records, since, is_last=True)
+    newest, is_full = stored_at(records[-1]), len(records) >= AT_ONCE
+    until = min(newest, now) - (timedelta.resolution if is_full else OVERLAP)
+    return Page(records, until, is_last=not is_full or newest > now)
 
 
 def stored_at(record: dg.RunRecord) -> datetime:
@@ -124,6 +135,7 @@ def _outcome(
     record: dg.RunRecord, said: Mapping[str, str], of: Of, ended: Ended, days: tuple[date, ...], now: datetime
 ) -> Outcome:
     run = record.dagster_run
+    is_of_a_step = run.tags.get(OF_A_STEP[0]) == OF_A_STEP[1]
     retry_of = None if AGAIN_OF in run.tags else run.tags.get(tags.RETRY_OF)
     at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else stored_at(record)
     return Outcome(
@@ -137,16 +149,17 @@ def _outcome(
         retry=_number(run.tags.get(tags.RETRY), 0) if retry_of else 0,
         job_days=_number(run.tags.get(tags.JOB_DAYS), len(days_of(run.tags))),
         cause=said.get(tags.CAUSE, Cause.UNKNOWN.value),
-        remedy=_remedy(said),
-        evidence=said.get(tags.EVIDENCE, WITHOUT_A_WORD),
+        remedy=_remedy(said, Remedy.ONCE if is_of_a_step else Remedy.AGAIN),
+        evidence=said.get(tags.EVIDENCE, WITHOUT_A_CAUSE if is_of_a_step else WITHOUT_A_WORD),
+        whole_window=said.get(tags.WHOLE_WINDOW) == "true",
         kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},
     )
 
 
-def _remedy(said: Mapping[str, str]) -> Remedy:
-    """A run that could not say why it failed was killed with its process: nothing is wrong with its window."""
+def _remedy(said: Mapping[str, str], otherwise: Remedy) -> Remedy:
+    """A run that could not say why it failed was killed with its process, mostly: nothing is wrong with its window."""
     told = said.get(tags.REMEDY)
-    return Remedy(told) if told in list(Remedy) else Remedy.AGAIN
+    return Remedy(told) if told in list(Remedy) else otherwise
 
 
 def _number(text: str | None, otherwise: int) -> int:

@@ -31,7 +31,10 @@ class Memory:
 
     @classmethod
     def of(cls, cursor: str | None) -> "Memory":
-        """Nothing where there is no cursor, or one of another version: all runs are then read again, which is safe."""
+        """Nothing where there is no cursor, or one of another version: all runs are then read again.
+
+        That is safe: nothing is decided before the last of them is read.
+        """
         try:
             return _JSON.validate_json(cursor) if cursor else cls()
         except ValidationError:

@@ -20,9 +20,9 @@ from backfill_pipeline.defs.health import in_tag
 from backfill_pipeline.defs.materialize import publish
 from backfill_pipeline.defs.partitions import run_window
 from backfill_pipeline.defs.resources import Pipeline
+from backfill_pipeline.defs.telling import tell_cause, telling
 from backfill_pipeline.domain.datasets import Dataset
-from backfill_pipeline.domain.errors import PipelineError, Refused
-from backfill_pipeline.domain.failures import Diagnosis, diagnose_error
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
 from backfill_pipeline.domain.plans import Claim
@@ -88,15 +88,16 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
         description="Lease, counts of both sides, guards, marker and plan. Touches nothing.",
     )
     def inspect_op(context: dg.OpExecutionContext) -> Inspection:
-        claim = _claim(context, cluster, assets)
-        context.instance.add_run_tags(context.run_id, {tags.ATTEMPT: claim.attempt_id})
-        asked = context.run.tags
+        with telling(context, context.resources.pipeline.config):
+            claim, asked = _claim(context, cluster, assets), context.run.tags
+            context.instance.add_run_tags(context.run_id, {tags.ATTEMPT: claim.attempt_id})
         seen = _with_systems(
             context,
             cluster,
             lambda s: inspect.inspect(
                 s, claim, launched_by=launched_by(asked), approved=approvals(asked), job_days=job_days_asked(asked)
             ),
+            whole_window=True,
         )
         context.instance.add_run_tags(context.run_id, {tags.JOB_DAYS: str(seen.attempt.job_days)})
         return seen
@@ -109,7 +110,9 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     )
     def delete_op(context: dg.OpExecutionContext, inspection: Inspection) -> Deletion:
         _of_this_run(context, inspection)
-        return _with_systems(context, cluster, lambda s: delete.delete(s, inspection, in_tag(context)))
+        return _with_systems(
+            context, cluster, lambda s: delete.delete(s, inspection, in_tag(context)), whole_window=True
+        )
 
     @dg.op(
         name=f"follow_{suffix}",
@@ -137,10 +140,11 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     ) -> None:
         _of_this_run(context, inspection)
         steps = (inspection, deletion, launched, followed)
-        recorded = _with_systems(context, cluster, lambda s: record.record(s, *steps))
+        recorded = _with_systems(context, cluster, lambda s: record.record(s, *steps), whole_window=True)
         if why := record.why_bad(recorded.verification, followed):
             tell_cause(context, why)
-        publish(context, _asset(context, assets).key, steps, recorded, cluster)
+        with telling(context, context.resources.pipeline.config):
+            publish(context, _asset(context, assets).key, steps, recorded, cluster)
 
     return StepOps(inspect_op, delete_op, follow_op, record_op)
 
@@ -158,13 +162,6 @@ def launch_op(cluster: Cluster, customer: Customer) -> dg.OpDefinition:
         return _with_systems(context, cluster, lambda s: launch.launch(s, inspection))
 
     return op
-
-
-def tell_cause(context: dg.OpExecutionContext, why: Diagnosis) -> None:
-    """As tags of the run: its page shows them, lists of runs are filtered by them, the retry sensor acts on them."""
-    context.log.error(str(why))
-    said = {tags.CAUSE: str(why.cause), tags.REMEDY: str(why.remedy), tags.EVIDENCE: why.evidence}
-    context.instance.add_run_tags(context.run_id, {tags.SAID_BY: context.run_id, **said})
 
 
 def launched_by(run_tags: Mapping[str, str]) -> str:
@@ -231,11 +228,12 @@ def _of_this_run(context: dg.OpExecutionContext, inspection: Inspection) -> None
         raise dg.Failure(FROM_FAILURE, allow_retries=False)
 
 
-def _with_systems(context: dg.OpExecutionContext, cluster: Cluster, call: Callable[[Systems], T]) -> T:
+def _with_systems(
+    context: dg.OpExecutionContext, cluster: Cluster, call: Callable[[Systems], T], *, whole_window: bool = False
+) -> T:
     pipeline: Pipeline = context.resources.pipeline
-    try:
-        with pipeline.systems(cluster.name, context.log.info) as systems:
-            return call(systems)
-    except PipelineError as error:
-        tell_cause(context, diagnose_error(error))
-        raise
+    with (
+        telling(context, pipeline.config, whole_window=whole_window),
+        pipeline.systems(cluster.name, context.log.info) as systems,
+    ):
+        return call(systems)

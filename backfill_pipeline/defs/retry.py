@@ -4,10 +4,13 @@ A tick gathers how runs ended since the last one, folds it into the ledger's tab
 `domain/retries.py` says is due. What is launched is written nowhere: a day whose run waits or works is busy, and a run key
 that was used launches nothing, so a tick that died half way is simply repeated. So is what it had to show and to tell: that
 follows from what is, not from what changed, and counts as told once the cursor, which numbers the looks, is kept.
+
+Where more runs ended than a look reads, as after a cursor was lost, the looks only read on until they have caught up: what
+failed in one page may be done in the next.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from logging import Logger
@@ -25,7 +28,7 @@ from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_alerts, stopped_alert
-from backfill_pipeline.domain.breaker import Ends, is_failing, remembered
+from backfill_pipeline.domain.breaker import RECENT, Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Ended, Of, Policy, Retry, due, fold, given_up
 from backfill_pipeline.domain.retrying import SENSOR
@@ -35,7 +38,8 @@ from backfill_pipeline.stores.pauses import Pause, read_pauses
 
 ASSET_JOB = "__ASSET_JOB"  # Dagster's name of what a run that materializes assets carries out
 PER_TICK = 20
-SHOWN_PER_TICK = 1000  # each is an event that Dagster stores by itself
+SHOWING_SECONDS = 10  # each is an event that Dagster stores by itself; the rest is shown at the next look
+MARKED_AT_ONCE = 50
 REMEMBERED_EMPTIED = 1000
 SENDING_SECONDS = 15  # Dagster gives a tick a minute; what the webhook has not taken by then is sent at the next one
 
@@ -46,6 +50,7 @@ class Tick:
 
     quarantine: days whose asset shows something else than what is, each with why it is given up; None, it no longer is.
     stopped: clusters that must stop now, each with why.
+    is_behind: runs that ended are not read yet, so nothing is decided.
     """
 
     days: Days
@@ -54,6 +59,13 @@ class Tick:
     due: tuple[Retry, ...]
     stopped: Mapping[str, str]
     memory: Memory
+    is_behind: bool = False
+
+    def __str__(self) -> str:
+        """Why nothing is launched."""
+        if self.is_behind:
+            return f"catching up: runs are read that ended until {self.memory.seen_until}; none is launched before the last"
+        return f"{len(self.days)} days failed once, none is due"
 
 
 @dataclass(frozen=True)
@@ -67,29 +79,33 @@ class Looker:
 
     def look(self, memory: Memory, now: datetime) -> Tick:
         """Gather, fold, write down, choose. Repeated with the same memory, it finds the same."""
-        records, until = ended_since(self.instance, memory.seen_until, now)
-        new = [r for r in records if r.dagster_run.run_id not in memory.ahead]
+        page = ended_since(self.instance, memory.seen_until, now)
+        new = [r for r in page.records if r.dagster_run.run_id not in memory.ahead]
         outcomes = [o for r in new for o in outcomes_of(r, self.keys, now)]
-        before, pauses = read_failed_days(self.ledger), read_pauses(self.ledger)
-        changed = fold(before, outcomes)
+        before, pauses, known = read_failed_days(self.ledger), read_pauses(self.ledger), set(self.keys.values())
+        changed = fold(before, outcomes, {c: p.resumed_at for c, p in pauses.items() if p.resumed_at})
         write_failed_days(self.ledger, changed.values())
-        ends, known = remembered(memory.ends, outcomes), set(self.keys.values())
         days = {at: s for at, s in {**before, **changed}.items() if at[0] in known}
-        stopped = dict(_failing(ends, pauses))
-        idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
-        waiting = (s for (of, _), s in days.items() if of.cluster not in idle)
-        chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
-        ahead = _ahead(memory, new, now, until)
-        kept = replace(memory, seen_until=until, ends=ends, looks=memory.looks + 1, ahead=ahead)
-        return Tick(days, changed, self._shown(days.values(), kept.looks), chosen, stopped, kept)
+        ahead, ends = _ahead(memory, new, now, page.until), remembered(memory.ends, outcomes)
+        kept = replace(memory, seen_until=page.until, ends=ends, looks=memory.looks + 1, ahead=ahead)
+        found = Tick(days, changed, (), (), {}, kept, is_behind=not page.is_last)
+        return self._decided(found, pauses, now) if page.is_last else found
 
-    def _shown(self, states: Iterable[DayState], look: int) -> tuple[tuple[DayState, str | None], ...]:
-        """Marked with this look's number: one that died has left the same number to the next, which shows them again."""
-        judged = ((s, given_up(s, self.policy)) for s in states)
-        decided = ((s, why) for s, why in judged if s.last.ended is not Ended.ASKED)  # the asked-for run is yet to come
-        wrong = [(s, why) for s, why in decided if s.shown is not bool(why) or s.shown_by == look][:SHOWN_PER_TICK]
-        mark_shown(self.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in wrong))
-        return tuple(wrong)
+    def _decided(self, found: Tick, pauses: Mapping[str, Pause], now: datetime) -> Tick:
+        stopped = dict(_failing(found.memory.ends, pauses, now))
+        idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
+        waiting = (s for (of, _), s in found.days.items() if of.cluster not in idle)
+        chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
+        wrong = tuple(self._wrong(found.days.values(), found.memory.looks))
+        return replace(found, quarantine=wrong, due=chosen, stopped=stopped)
+
+    def _wrong(self, states: Iterable[DayState], look: int) -> Iterator[tuple[DayState, str | None]]:
+        """Those of a tick that died come first: it has left its number to this one, which tells what that one showed."""
+        for state in sorted(states, key=lambda s: (s.shown_by != look, s.last.of, s.day)):
+            why = given_up(state, self.policy)
+            is_decided = state.last.ended is not Ended.ASKED  # the asked-for run is yet to come
+            if is_decided and (state.shown is not bool(why) or state.shown_by == look):
+                yield state, why
 
 
 def _ahead(
@@ -100,11 +116,11 @@ def _ahead(
     return {run: at for run, at in {**memory.ahead, **found}.items() if until and at > until}
 
 
-def _failing(ends: Ends, pauses: Mapping[str, Pause]) -> Iterator[tuple[str, str]]:
+def _failing(ends: Ends, pauses: Mapping[str, Pause], now: datetime) -> Iterator[tuple[str, str]]:
     for cluster, of in ends.items():
-        pause = pauses.get(cluster)
-        resumed = pause.resumed_at.timestamp() if pause and pause.resumed_at else 0.0
-        why = is_failing(of, resumed)
+        pause, recent = pauses.get(cluster), now - RECENT
+        resumed = pause.resumed_at if pause and pause.resumed_at else recent
+        why = is_failing(of, max(resumed, recent).timestamp())
         if why and not (pause and pause.in_force):
             yield cluster, why
 
@@ -128,11 +144,11 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
         tick = looker.look(Memory.of(context.cursor), datetime.now(UTC))
         for cluster, why in tick.stopped.items():
             stop_cluster(context.instance, looker.ledger, cluster, why)
-        show_quarantine(tick, looker, context.log)
-        memory = sent(config.alerts.webhook(), told(tick, looker, context.log), context.log)
+        shown = show_quarantine(tick, looker, context.log)
+        memory = sent(config.alerts.webhook(), told(shown, looker, context.log), context.log)
         return dg.SensorResult(
             run_requests=[request_of(r) for r in tick.due],
-            skip_reason=None if tick.due else f"{len(tick.days)} days failed once, none is due",
+            skip_reason=None if tick.due else str(tick),
             cursor=memory.cursor(),
         )
 
@@ -142,11 +158,15 @@ def retry_sensor(config: Config, built: Built) -> dg.SensorDefinition:
 def told(tick: Tick, looker: Looker, log: Logger) -> Memory:
     """The memory with what is new to tell; all of it is in the log, whatever becomes of the webhook."""
     memory = tick.memory
-    left = [e for e in looker.ledger.left_emptied() if _is_news(e, tick, looker)]
-    stopped = {c: p for c, p in read_pauses(looker.ledger).items() if p.in_force and p.is_stopped}
+    if tick.is_behind:
+        log.info(str(tick))
+        return memory
+    held = {c: p for c, p in read_pauses(looker.ledger).items() if p.in_force}
+    left = dict(_emptied_news(tick, looker, held))
+    stopped = {c: p for c, p in held.items() if p.is_stopped}
     new: list[Alert] = [
         *quarantine_alerts([(s, why) for s, why in tick.quarantine if why]),
-        *(emptied_alert(Of(e.cluster, e.customer, e.dataset), e.window, e.attempt_id) for e in left),
+        *left.values(),
         *(stopped_alert(c, p.why, p.since) for c, p in stopped.items() if memory.stopped.get(c) != p.since),
     ]
     for alert in new:
@@ -156,12 +176,19 @@ def told(tick: Tick, looker: Looker, log: Logger) -> Memory:
     return replace(memory, emptied=emptied, stopped=stops, unsent=(*memory.unsent, *new))
 
 
-def _is_news(emptied: Emptied, tick: Tick, looker: Looker) -> bool:
-    """What is retried by itself is nobody's work yet."""
-    of = Of(emptied.cluster, emptied.customer, emptied.dataset)
-    states = [s for d in emptied.window.days if (s := tick.days.get((of, d)))]
-    retried = any(s.last.ended in TRIED_AGAIN and not given_up(s, looker.policy) for s in states)
-    return of in looker.keys.values() and not retried and emptied.attempt_id not in tick.memory.emptied
+def _emptied_news(tick: Tick, looker: Looker, held: Container[str]) -> Iterator[tuple[Emptied, Alert]]:
+    """What is retried by itself is nobody's work yet, unless nothing starts on its cluster.
+
+    Args:
+        held: clusters that are paused or stopped.
+    """
+    for left in looker.ledger.left_emptied():
+        of = Of(left.cluster, left.customer, left.dataset)
+        states = [s for d in left.window.days if (s := tick.days.get((of, d)))]
+        is_tried = any(s.last.ended in TRIED_AGAIN and not given_up(s, looker.policy) for s in states)
+        is_news = of in looker.keys.values() and left.attempt_id not in tick.memory.emptied
+        if is_news and (not is_tried or of.cluster in held):
+            yield left, emptied_alert(of, left.window, left.attempt_id, is_held_up=is_tried)
 
 
 def sent(webhook: str | None, memory: Memory, log: Logger) -> Memory:
@@ -197,11 +224,30 @@ def request_of(retry: Retry) -> dg.RunRequest:
     )
 
 
-def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> None:
-    """On the assets of days that are given up, or no longer are, as told by the run that decided it.
+def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> Tick:
+    """On the assets of days that are given up, or no longer are; the tick with those alone that are shown now.
 
-    Dagster keeps one evaluation without a run per check and day, ever, and fails the tick that brings another; one of the
-    same run is overwritten. Whatever else can't be shown must not hold up the retries of all others either.
+    What there is no time for is shown, and told, at the next look. A day is marked after it is shown, so a tick that dies
+    shows it again: an evaluation of the same run is overwritten.
+    """
+    look, end = tick.memory.looks, time.monotonic() + SHOWING_SECONDS
+    shown = [(s, why) for s, why in tick.quarantine if s.shown is bool(why)]  # by a tick that died
+    wrong = [(s, why) for s, why in tick.quarantine if s.shown is not bool(why)]
+    for first in range(0, len(wrong), MARKED_AT_ONCE):
+        some = wrong[first : first + MARKED_AT_ONCE]
+        _show(replace(tick, quarantine=tuple(some)), looker, log)
+        mark_shown(looker.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in some))
+        shown += some
+        if time.monotonic() > end:
+            break
+    return replace(tick, quarantine=tuple(shown))
+
+
+def _show(tick: Tick, looker: Looker, log: Logger) -> None:
+    """As told by the run that decided it.
+
+    Dagster keeps one evaluation without a run per check and day, ever, and fails the tick that brings another. Whatever
+    else can't be shown must not hold up the retries of all others either.
     """
     for state, evaluation in quarantine_evaluations(tick, looker):
         event = dg.DagsterEvent(

@@ -43,10 +43,12 @@ def _quarantine(of: Of, reason: str, states: list[DayState]) -> Alert:
     return Alert(Subject.QUARANTINE, key, f"{text}. Mend it, then: {lift_command(states)}")
 
 
-def emptied_alert(of: Of, window: Window, attempt_id: str) -> Alert:
+def emptied_alert(of: Of, window: Window, attempt_id: str, *, is_held_up: bool = False) -> Alert:
+    """is_held_up: it is retried by itself, once its cluster is resumed."""
+    resume = f"backfill resume {of.cluster}, where nothing starts now; it is then retried"
     text = (
         f"{of.dataset} of {of.customer} on {of.cluster}: {window} was emptied, and nobody is at work on it. "
-        f"Next: {redo_command(of, window.days)}"
+        f"Next: {resume if is_held_up else redo_command(of, window.days)}"
     )
     return Alert(Subject.EMPTIED, attempt_id, text)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from backfill_pipeline.domain.retries import Ended, Of, Outcome
 
 LEAST = 20  # fewer windows say nothing about a cluster
-REMEMBERED = 40  # what was long ago says nothing either
+REMEMBERED = 40
+RECENT = timedelta(hours=24)  # what was long ago says nothing either: runs of months are read where a cursor was lost
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def is_failing(ends: Sequence[WindowEnd], since: float = 0.0) -> str | None:
     """Why the cluster must stop; None if it need not.
 
     Args:
-        since: when it was resumed the last time; what ended before is forgotten.
+        since: the later of when it was resumed the last time and `RECENT`; what ended before is forgotten.
     """
     counted = [e for e in ends if e.at > since]
     failed = sum(e.failed for e in counted)

@@ -16,6 +16,7 @@ from backfill_pipeline.domain.windows import Window, windows_of
 
 LONGEST_DELAY = timedelta(hours=1)
 LONGEST_WAIT = timedelta(hours=24)  # how long a system may take to recover before a person must look
+ONCE_MORE = 1  # tries of what nobody knows
 JITTER = 0.5  # of the delay, at most: customers that failed together must not come back together
 
 
@@ -46,6 +47,7 @@ class Outcome:
     retry_of: the failed run, or the request, that the retry sensor launched it for; None, somebody else launched it.
     retry: how many automatic retries led to the run.
     job_days: days of its largest Job.
+    whole_window: whether it failed at what takes all of its days at once (counts, delete, proof), however small its Jobs.
     kept: tags that its retry takes over: who asked for it, and what a person approved.
     """
 
@@ -61,6 +63,7 @@ class Outcome:
     cause: str = Cause.UNKNOWN
     remedy: Remedy = Remedy.ONCE
     evidence: str = ""
+    whole_window: bool = False
     kept: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -68,14 +71,24 @@ class Outcome:
 class DayState:
     """The newest end of a day that failed once; first_failed_at: since when it was not done.
 
+    waiting_since: when the waits began that nothing but a pause has interrupted; None, it does not wait, or an older
+    version wrote it down.
+    unknown: its ends, since it began to fail, of which nobody knows the cause.
     shown: whether its asset shows it as quarantined, since the sensor's look of that number.
     """
 
     day: date
     first_failed_at: datetime
     last: Outcome
+    waiting_since: datetime | None = None
+    unknown: int = 0
     shown: bool = False
     shown_by: int = 0
+
+    @property
+    def waited(self) -> timedelta:
+        """For a system that must recover."""
+        return self.last.ended_at - (self.waiting_since or self.first_failed_at)
 
     def is_newer_than(self, proved_at: datetime) -> bool:
         """Whether it went wrong after it was proved right, which the retry sensor may not know yet."""
@@ -109,28 +122,66 @@ class Retry:
 
 
 Days = Mapping[tuple[Of, date], DayState]
+NEVER: Mapping[str, datetime] = {}
 
 
-def fold(known: Days, outcomes: Iterable[Outcome]) -> dict[tuple[Of, date], DayState]:
-    """The states that change; a day that never failed has none."""
+def fold(
+    known: Days, outcomes: Iterable[Outcome], resumed: Mapping[str, datetime] = NEVER
+) -> dict[tuple[Of, date], DayState]:
+    """The states that change; a day that never failed has none.
+
+    Args:
+        resumed: clusters, each with the end of its last pause.
+    """
     changed: dict[tuple[Of, date], DayState] = {}
-    for outcome in sorted(outcomes, key=lambda o: o.ended_at):
+    for outcome in _in_order(outcomes):
         for day in outcome.days:
             state = changed.get((outcome.of, day)) or known.get((outcome.of, day))
-            new = _after(state, outcome, day)
+            new = _after(state, outcome, day, resumed.get(outcome.of.cluster))
             if new:
                 changed[outcome.of, day] = new
     return changed
 
 
-def _after(state: DayState | None, outcome: Outcome, day: date) -> DayState | None:
+def _in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """A retry comes after what it was launched for, whatever its machine's clock says."""
+    given = list(outcomes)
+    ended = {o.run_id: o.ended_at for o in given}
+    return sorted(given, key=lambda o: (max(o.ended_at, ended.get(o.retry_of or "", o.ended_at)), o.retry_of in ended))
+
+
+def _after(state: DayState | None, outcome: Outcome, day: date, resumed: datetime | None) -> DayState | None:
     if state is None:
-        return None if outcome.ended is Ended.DONE else DayState(day, outcome.ended_at, outcome)
+        return None if outcome.ended is Ended.DONE else _begun(DayState(day, outcome.ended_at, outcome))
+    if outcome.ended is Ended.ASKED or outcome.retry_of == state.last.run_id:
+        outcome = replace(outcome, ended_at=max(outcome.ended_at, state.last.ended_at + timedelta.resolution))
     if outcome.ended_at <= state.last.ended_at or _is_older_than_the_request(state.last, outcome):
         return None
-    begins_anew = state.last.ended is Ended.DONE or outcome.retry_of is None
-    since = outcome.ended_at if begins_anew else state.first_failed_at
-    return replace(state, first_failed_at=since, last=outcome)
+    if state.last.ended is Ended.DONE or outcome.retry_of is None:
+        return _begun(replace(state, first_failed_at=outcome.ended_at, last=outcome))
+    since = _waiting_since(state, outcome, resumed) if _waits(outcome) else None
+    return replace(state, last=outcome, waiting_since=since, unknown=state.unknown + _is_unknown(outcome))
+
+
+def _begun(state: DayState) -> DayState:
+    since = state.last.ended_at if _waits(state.last) else None
+    return replace(state, waiting_since=since, unknown=int(_is_unknown(state.last)))
+
+
+def _waiting_since(state: DayState, outcome: Outcome, resumed: datetime | None) -> datetime:
+    """A pause is no wait: nobody asked whether the system is back."""
+    if not _waits(state.last):
+        return outcome.ended_at
+    since = state.waiting_since or state.first_failed_at
+    return min(max(since, resumed or since), outcome.ended_at)
+
+
+def _waits(last: Outcome) -> bool:
+    return last.ended is Ended.FAILED and last.remedy is Remedy.WAIT
+
+
+def _is_unknown(last: Outcome) -> bool:
+    return last.ended is Ended.FAILED and last.remedy is Remedy.ONCE
 
 
 def _is_older_than_the_request(last: Outcome, outcome: Outcome) -> bool:
@@ -148,10 +199,10 @@ def given_up(state: DayState, policy: Policy) -> str | None:
     if last.remedy is Remedy.BY_HAND:
         return f"{last.cause} does not pass by itself"
     if last.remedy is Remedy.WAIT:
-        waited = last.ended_at - state.first_failed_at
-        return f"{last.cause} for {waited.total_seconds() / 3600:.0f} hours" if waited > LONGEST_WAIT else None
-    most = min(policy.attempts, 1) if last.remedy is Remedy.ONCE else policy.attempts
-    return f"{last.cause} after {last.retry} retries" if last.retry >= most else None
+        hours = state.waited.total_seconds() / 3600
+        return f"{last.cause} for {hours:.0f} hours" if state.waited > LONGEST_WAIT else None
+    is_tried_enough = last.remedy is Remedy.ONCE and state.unknown > ONCE_MORE
+    return f"{last.cause} after {last.retry} retries" if is_tried_enough or last.retry >= policy.attempts else None
 
 
 def asked_again(
@@ -186,7 +237,7 @@ def due_at(state: DayState, policy: Policy) -> datetime:
     if last.ended is Ended.ASKED:
         return last.ended_at
     if last.remedy is Remedy.WAIT:
-        delay = max(policy.delay, last.ended_at - state.first_failed_at)
+        delay = max(policy.delay, state.waited)
     else:
         delay = policy.delay * 2 ** min(last.retry, 16)
     delay = min(delay, LONGEST_DELAY)
@@ -201,11 +252,13 @@ def _share(outcome: Outcome) -> float:
 
 def next_job_days(last: Outcome) -> int:
     """The same size first, then smaller; at once where the diagnosis says that the size is what failed."""
-    if last.ended is Ended.ASKED:
-        return last.job_days
-    if last.remedy is Remedy.WAIT or (last.remedy is not Remedy.SMALLER and last.retry == 0):
-        return last.job_days
-    return smaller(last.job_days)
+    return smaller(last.job_days) if _is_too_much(last) else last.job_days
+
+
+def _is_too_much(last: Outcome) -> bool:
+    if last.ended is Ended.ASKED or last.remedy is Remedy.WAIT:
+        return False
+    return last.remedy is Remedy.SMALLER or last.retry > 0
 
 
 def due(
@@ -242,4 +295,10 @@ def _windows(states: Iterable[DayState], policy: Policy, now: datetime) -> Itera
         last = group[0].last
         number = last.retry + (last.ended is Ended.FAILED and last.remedy is not Remedy.WAIT)
         for window in windows_of(s.day for s in group):
-            yield due_at(group[0], policy), Retry(of, window, run_id, number, next_job_days(last), last.kept)
+            for part in _parts(window, last):
+                yield due_at(group[0], policy), Retry(of, part, run_id, number, next_job_days(last), last.kept)
+
+
+def _parts(window: Window, last: Outcome) -> tuple[Window, ...]:
+    """Runs of their own where smaller Jobs would change nothing: counts, delete and proof are one statement per run."""
+    return tuple(window.split(next_job_days(last))) if last.whole_window and _is_too_much(last) else (window,)

@@ -39,7 +39,7 @@ def write_failed_days(ledger: Ledger, states: Iterable[DayState]) -> None:
     with ledger.transaction() as connection:
         connection.execute(_WRITE, {name: [get(s) for s in given] for name, get in _COLUMNS.items()})
         connection.execute(
-            "DELETE FROM ledger.failed_days WHERE ended = 'done' AND ended_at < now() - %s", [REMEMBERED]
+            "DELETE FROM ledger.failed_days WHERE ended = 'done' AND ended_at < now() - %s AND NOT shown", [REMEMBERED]
         )
 
 
@@ -66,6 +66,9 @@ _COLUMNS: Mapping[str, Any] = {
     "remedy": lambda s: str(s.last.remedy),
     "evidence": attrgetter("last.evidence"),
     "kept": lambda s: Jsonb(dict(s.last.kept)),
+    "waiting_since": attrgetter("waiting_since"),
+    "unknown": attrgetter("unknown"),
+    "whole_window": attrgetter("last.whole_window"),
 }
 _KEYS = ("cluster", "customer", "dataset", "day")
 _SHOWN: Mapping[str, Any] = {
@@ -77,11 +80,11 @@ _READ = f"SELECT {', '.join(_COLUMNS)}, shown, shown_by FROM ledger.failed_days"
 _READ_SOME = _READ + b" WHERE cluster = %s AND customer = %s AND dataset = %s AND day >= %s AND day < %s"
 _TYPES = {
     **dict.fromkeys(("cluster", "customer", "dataset", "run_id", "ended", "cause", "remedy", "evidence"), "text"),
-    **dict.fromkeys(("first_failed_at", "ended_at"), "timestamptz"),
-    **dict.fromkeys(("retry", "job_days"), "int"),
+    **dict.fromkeys(("first_failed_at", "ended_at", "waiting_since"), "timestamptz"),
+    **dict.fromkeys(("retry", "job_days", "unknown"), "int"),
     "day": "date",
     "kept": "jsonb",
-    "shown": "boolean",
+    **dict.fromkeys(("shown", "whole_window"), "boolean"),
     "shown_by": "bigint",
 }
 _WRITE = f"""
@@ -102,7 +105,13 @@ WHERE {" AND ".join(f"f.{k} = s.{k}" for k in _KEYS)}
 def _state(row: Sequence[Any]) -> DayState:
     got = dict(zip((*_COLUMNS, "shown", "shown_by"), row, strict=True))
     of = Of(got["cluster"], got["customer"], got["dataset"])
-    more = {n: got[n] for n in ("retry", "job_days", "cause", "evidence", "kept")}
+    more = {n: got[n] for n in ("retry", "job_days", "cause", "evidence", "whole_window", "kept")}
     ended, remedy = Ended(got["ended"]), Remedy(got["remedy"])
     last = Outcome(of, (got["day"],), got["run_id"], ended, got["ended_at"], remedy=remedy, **more)
-    return DayState(got["day"], got["first_failed_at"], last, got["shown"], got["shown_by"])
+    states = {n: got[n] for n in ("waiting_since", "shown", "shown_by")}
+    return DayState(got["day"], got["first_failed_at"], last, unknown=_unknown(got["unknown"], last), **states)
+
+
+def _unknown(counted: int | None, last: Outcome) -> int:
+    """Of a row of an older version, which gave up what nobody knew at its first retry."""
+    return counted if counted is not None else last.retry + 1 if last.remedy is Remedy.ONCE else 0

@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from logging import Logger, getLogger
 from typing import Any
 from uuid import uuid4
 
 import dagster as dg
-from dagster._core.test_utils import create_run_for_test
+from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from backfill_pipeline.config import Limits
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.memory import Memory
-from backfill_pipeline.defs.ops import tell_cause
 from backfill_pipeline.defs.partitions import range_tags
-from backfill_pipeline.defs.retry import Looker, Tick
+from backfill_pipeline.defs.retry import Looker, Tick, show_quarantine, told
+from backfill_pipeline.defs.telling import tell_cause
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose_error
@@ -22,6 +23,7 @@ from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.stores.ledger import Ledger
 
 Status = dg.DagsterRunStatus
+LOG: Logger = getLogger("test")
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
 POLICY = Limits(retry_attempts=2, retry_delay_seconds=60).retry_policy
 BY_HAND = {tags.CAUSE: str(Cause.MISSING), tags.REMEDY: str(Remedy.BY_HAND), tags.EVIDENCE: "no such column"}
@@ -74,6 +76,18 @@ class Site:
         self.memory = Memory.of(found.memory.cursor())
         ours = {at: s for at, s in found.days.items() if at[0].cluster == self.cluster}
         return replace(found, days=ours, due=tuple(r for r in found.due if r.of.cluster == self.cluster))
+
+    def ran_ago(self, ago: timedelta, status: Status, *args: Any, **given: Any) -> str:
+        with freeze_time(datetime.now(UTC) - ago):
+            return self.ran(status, *args, **given)
+
+    def shown(self) -> Tick:
+        """After a look and what the sensor shows of it."""
+        return show_quarantine(self.tick(), self.looker, LOG)
+
+    def told(self) -> Memory:
+        """After a whole tick, as far as nothing is sent; whether its cursor is kept is the caller's to say."""
+        return told(self.shown(), self.looker, LOG)
 
 
 def windows(tick: Tick) -> list[str]:

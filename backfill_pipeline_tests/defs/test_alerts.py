@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -22,22 +21,23 @@ from backfill_pipeline.defs.retry import quarantine_evaluations, sent, told
 from backfill_pipeline.domain.alerts import Alert, Subject
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.retries import Of
-from backfill_pipeline_tests.defs.ended import BY_HAND, WINDOW, Site, Status, day, failing
+from backfill_pipeline.stores.pauses import end_pause, write_pause
+from backfill_pipeline_tests.defs.ended import BY_HAND, LOG, WINDOW, Site, Status, day, failing
+from backfill_pipeline_tests.operations.past import Past
 
 SECRET = "hunter2-do-not-print"
-LOG = logging.getLogger("test")
 
 
 def test_what_a_person_must_know_is_told_once_and_sent_until_it_is_taken(site: Site) -> None:
     site.ran(Status.FAILURE, **failing(Kind.MISSING))
     with webhook(refuses=True) as (url, _):
-        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+        memory = sent(url, site.told(), LOG)
     assert [a.subject for a in memory.unsent] == ["quarantine"]
     site.memory = memory
     with webhook() as (url, taken):
-        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+        memory = sent(url, site.told(), LOG)
         site.memory = memory
-        assert sent(url, told(site.tick(), site.looker, LOG), LOG).unsent == ()
+        assert sent(url, site.told(), LOG).unsent == ()
     (body,) = taken
     assert body["subject"] == "quarantine"
     assert f"conversations of acme on {site.cluster}: {WINDOW} is left to a person: missing" in body["text"]
@@ -51,7 +51,7 @@ def test_what_a_tick_had_to_show_and_to_tell_is_not_lost_with_it(site: Site) -> 
     before = site.memory
     for _ in range(2):
         site.memory = before
-        tick = site.tick()
+        tick = site.shown()
         for cluster, why in tick.stopped.items():
             stop_cluster(site.instance, site.ledger, cluster, why)
         subjects = {a.subject for a in told(tick, site.looker, LOG).unsent if site.cluster in a.text}
@@ -60,7 +60,24 @@ def test_what_a_tick_had_to_show_and_to_tell_is_not_lost_with_it(site: Site) -> 
             (str(d), False) for d in WINDOW.days
         ]
     site.memory = told(tick, site.looker, LOG)
-    assert not [a for a in told(site.tick(), site.looker, LOG).unsent[2:] if site.cluster in a.text]
+    assert not [a for a in site.told().unsent[2:] if site.cluster in a.text]
+
+
+def test_d15_a_window_left_empty_on_a_paused_cluster_is_told_though_its_retry_is_to_come(site: Site) -> None:
+    """It is due for as long as the pause lasts, which nobody may end for days."""
+    site.ran(Status.FAILURE)
+    Past(site.ledger, site.cluster, customer="acme").emptied(WINDOW)
+    assert emptied(site.told()) == [], "it is retried by itself"
+    write_pause(site.ledger, site.cluster, why="its disk is being changed", by_whom="an operator")
+    (text,) = emptied(memory := site.told())
+    assert f"{WINDOW} was emptied, and nobody is at work on it. Next: backfill resume {site.cluster}, " in text
+    site.memory = replace(memory, unsent=())
+    assert emptied(site.told()) == [], "once"
+    assert end_pause(site.ledger, site.cluster)
+
+
+def emptied(memory: Memory) -> list[str]:
+    return [a.text for a in memory.unsent if a.subject is Subject.EMPTIED]
 
 
 def test_a_slow_webhook_does_not_hold_up_the_retries(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +94,7 @@ def test_what_the_webhook_never_took_is_in_the_log_all_of_it(site: Site, caplog:
         of = Of(site.cluster, f"customer-{n}", "conversations")
         site.looker.keys[site.key(of)] = of  # type: ignore[index]
         site.ran(Status.FAILURE, of=of, **BY_HAND)
-    tick = site.tick()
+    tick = site.shown()
     with webhook(refuses=True) as (url, _):
         memory = sent(url, told(tick, site.looker, LOG), LOG)
     assert len(memory.unsent) == UNSENT
@@ -116,7 +133,7 @@ def webhook(*, refuses: bool = False, seconds: float = 0) -> Iterator[tuple[str,
 def test_the_webhooks_address_is_never_told(site: Site, caplog: pytest.LogCaptureFixture, refuses: bool) -> None:
     site.ran(Status.FAILURE, **failing(Kind.MISSING))
     with webhook(refuses=refuses) as (url, _):
-        memory = sent(url, told(site.tick(), site.looker, LOG), LOG)
+        memory = sent(url, site.told(), LOG)
     gone = sent(url, replace(memory, unsent=(Alert(Subject.STOPPED, "k", "t"),)), LOG)
     assert len(gone.unsent) == 1
     assert "ClientConnectorError" in caplog.text

@@ -1,7 +1,6 @@
 """The retry sensor's look at a real Dagster instance and a real ledger."""
 
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
@@ -174,7 +173,7 @@ def test_p8_what_a_person_must_mend_is_quarantined_with_its_reason_and_the_comma
 
 def test_a_quarantine_that_a_person_lifted_is_shown_as_lifted(site: Site) -> None:
     site.ran(Status.FAILURE, **failing(Kind.MISSING))
-    site.tick()
+    site.shown()
     site.ran(Status.SUCCESS)
     tick = site.tick()
     events = [e for _, e in quarantine_evaluations(tick, site.looker)]
@@ -217,7 +216,7 @@ def test_what_dagster_does_not_take_of_a_quarantine_does_not_hold_up_the_retries
 
 def shown(site: Site) -> set[bool]:
     """What the asset's check says of the window's days after another tick, by its newest evaluation of each."""
-    show_quarantine(site.tick(), site.looker, logging.getLogger("test"))
+    site.shown()
     key = dg.AssetCheckKey(site.key(site.acme), Check.QUARANTINE.value)
     history = site.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     newest = {r.partition: r.status.value == "SUCCEEDED" for r in sorted(history, key=lambda r: r.id)}
@@ -298,18 +297,6 @@ def test_s4_days_attempt_and_size_reach_the_run_as_tags(site: Site) -> None:
 def test_a_size_that_is_none_is_refused_before_anything_is_touched(text: str) -> None:
     with pytest.raises(Refused, match="Not a number of days"):
         job_days_asked({tags.JOB_DAYS: text})
-
-
-def test_s2_a_tick_stays_quick_however_many_days_have_failed(site: Site) -> None:
-    """Not a measure: 100 windows of a year would take minutes if anything were asked per day."""
-    year = Window(date(2025, 1, 1), date(2026, 1, 1))
-    for n in range(19):
-        site.ran(Status.FAILURE, year, **{tags.RETRY: str(n % 2), tags.RETRY_OF: "another"})
-    started = time.monotonic()
-    tick = site.tick()
-    assert time.monotonic() - started < 10
-    assert len(tick.days) == 365
-    assert windows(tick) == [str(year)]
 
 
 def test_a_cluster_where_most_windows_fail_is_stopped_until_it_is_resumed(site: Site) -> None:

@@ -33,6 +33,8 @@ ACME = Of("north", "acme", "conversations")
 START = datetime(2026, 1, 20, tzinfo=UTC)
 POLICY = Policy(attempts=3, delay=timedelta(minutes=1))
 FIRST = date(2026, 1, 1)
+UNKNOWN = {"cause": Cause.UNKNOWN, "remedy": Remedy.ONCE}
+AWAY = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
 
 
 def days(*numbers: int) -> tuple[date, ...]:
@@ -143,10 +145,24 @@ def test_a_day_that_never_succeeds_is_given_up_after_the_last_attempt() -> None:
 
 
 def test_what_nobody_knows_is_tried_once_more_and_not_for_ever() -> None:
-    unknown = {"cause": Cause.UNKNOWN, "remedy": Remedy.ONCE}
-    assert not given_up(state(**unknown), POLICY)
-    assert given_up(state(**unknown, retry=1), POLICY)
-    assert given_up(state(**unknown), replace(POLICY, attempts=0))
+    assert not given_up(state(**UNKNOWN), POLICY)
+    again = after(ended(**UNKNOWN), ended(at=1, retry=1, retry_of="run-0", **UNKNOWN))[ACME, FIRST]
+    assert given_up(again, POLICY) == "unknown after 1 retries"
+    assert given_up(state(**UNKNOWN), replace(POLICY, attempts=0))
+
+
+def test_what_nobody_knows_is_not_given_up_at_once_because_another_failure_came_before_it() -> None:
+    first = ended(), ended(at=1, retry=1, retry_of="run-0", **UNKNOWN)
+    (again,) = launched(after(*first))
+    assert again.number == 2
+    last = after(*first, ended(at=2, retry=2, retry_of="run-1", **UNKNOWN))[ACME, FIRST]
+    assert given_up(last, POLICY) == "unknown after 2 retries"
+    assert given_up(after(*first)[ACME, FIRST], replace(POLICY, attempts=1)), "attempts bound it still"
+
+
+def test_what_nobody_knew_before_a_person_launched_the_day_is_not_counted() -> None:
+    known = after(ended(**UNKNOWN), ended(at=1, retry=1, retry_of="run-0", **UNKNOWN), ended(at=2, **UNKNOWN))
+    assert len(launched(known)) == 1
 
 
 def test_p8_what_a_person_must_mend_is_not_tried_again() -> None:
@@ -157,21 +173,19 @@ def test_p8_what_a_person_must_mend_is_not_tried_again() -> None:
 
 def test_a_system_that_recovers_after_hours_finds_its_days_still_waiting() -> None:
     """Waiting is no attempt: ten of them in ten minutes would give every customer up while a server restarts."""
-    waits = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
-    known = after(ended(**waits), *(ended(at=30 * n, retry_of="run", **waits) for n in range(1, 5)))
+    known = after(ended(**AWAY), *(ended(at=30 * n, retry_of="run", **AWAY) for n in range(1, 5)))
     (again,) = launched(known)
     assert again.number == 0
-    long_ago = replace(known[ACME, FIRST], first_failed_at=START - LONGEST_WAIT)
+    long_ago = replace(known[ACME, FIRST], waiting_since=START - LONGEST_WAIT)
     assert given_up(long_ago, POLICY) == "unreachable for 26 hours"
 
 
 def test_a_system_that_stays_away_is_asked_ever_more_seldom_and_left_to_a_person_after_a_day() -> None:
-    away = {"cause": Cause.UNREACHABLE, "remedy": Remedy.WAIT}
-    known, minutes = after(ended(**away)), [0]
+    known, minutes = after(ended(**AWAY)), [0]
     while found := launched(known, minutes=minutes[-1] + 90):
         (again,) = found
         minutes.append(int((due_at(known[ACME, FIRST], POLICY) - START) / timedelta(minutes=1)) + 1)
-        end = ended(at=minutes[-1], retry=again.number, retry_of=again.failed_run, **away)
+        end = ended(at=minutes[-1], retry=again.number, retry_of=again.failed_run, **AWAY)
         known = {**known, **fold(known, [end])}
     gaps = [b - a for a, b in pairwise(minutes)]
     assert 20 < len(gaps) < 40
@@ -181,11 +195,55 @@ def test_a_system_that_stays_away_is_asked_ever_more_seldom_and_left_to_a_person
 
 
 def test_what_waits_asks_again_after_as_long_as_it_has_waited() -> None:
-    waiting = state(remedy=Remedy.WAIT)
+    waiting, unknown = state(remedy=Remedy.WAIT), {"waiting_since": None}  # as an older version left it
     for minutes in (1, 7, 50):
-        later = replace(waiting, first_failed_at=START - timedelta(minutes=minutes))
-        delay = due_at(later, POLICY) - START
-        assert timedelta(minutes=minutes) <= delay <= timedelta(minutes=1.5 * minutes)
+        for since in ("waiting_since", "first_failed_at"):
+            later = replace(waiting, **{**unknown, since: START - timedelta(minutes=minutes)})
+            delay = due_at(later, POLICY) - START
+            assert timedelta(minutes=minutes) <= delay <= timedelta(minutes=1.5 * minutes)
+
+
+def test_a_restart_is_not_given_up_because_the_day_had_failed_for_a_day_of_other_causes() -> None:
+    late = {"cause": Cause.HEARTBEAT_TIMEOUT, "remedy": Remedy.SMALLER}
+    known = after(ended(**late), ended(at=25 * 60, retry=1, retry_of="run-0", **AWAY))
+    again = known[ACME, FIRST]
+    assert (given_up(again, POLICY), again.waiting_since) == (None, again.last.ended_at)
+    assert due_at(again, POLICY) - again.last.ended_at <= 1.5 * POLICY.delay
+    other = fold(known, [ended(at=26 * 60, retry=1, retry_of="run-1500", **late)])
+    assert other[ACME, FIRST].waiting_since is None
+
+
+def test_a_weekend_that_a_cluster_was_stopped_is_no_wait_of_its_days() -> None:
+    """Its first try after that meets a lease or a server that restarts."""
+    known, monday = after(ended(**AWAY)), timedelta(hours=60)
+    held = ended(at=60 * 60 + 5, retry_of="run-0", cause=Cause.HELD, remedy=Remedy.WAIT)
+    assert given_up(fold(known, [held])[ACME, FIRST], POLICY) == "held by another run for 60 hours"
+    resumed = fold(known, [held], {"north": START + monday, "south": START})[ACME, FIRST]
+    assert (given_up(resumed, POLICY), resumed.waited) == (None, timedelta(minutes=5))
+    longer = fold(known, [held], {"north": START - monday})[ACME, FIRST]
+    assert given_up(longer, POLICY), "a pause before it began to wait makes it no longer either"
+
+
+def test_a_retry_whose_machines_clock_is_behind_is_not_dropped_for_ever() -> None:
+    """Its run key would be due again and again, and Dagster takes it once."""
+    earlier = {"ended_at": START - timedelta(minutes=1), "retry_of": "run-0", "retry": 1}
+    for known in (after(ended(), ended(at=1, **earlier)), fold({}, [ended(), ended(at=1, **earlier)])):
+        (again,) = launched(known)
+        assert (again.failed_run, again.number) == ("run-1", 2)
+        assert known[ACME, FIRST].last.ended_at > START, "or the ledger would not keep it"
+        assert fold(known, [ended(at=1, **earlier), ended()]) == {}, "read again"
+    for done in (after(ended(), ended(Ended.DONE, 1, **earlier)), fold({}, [ended(Ended.DONE, 1, **earlier), ended()])):
+        assert launched(done) == []
+
+
+def test_a_request_is_not_dropped_because_the_clock_of_who_asks_is_behind() -> None:
+    early = START - timedelta(minutes=5)
+    asked = asked_again(ACME, days(1, 2, 3), "asked-1", early, job_days=3, by="me", kept={})
+    known = after(ended(remedy=Remedy.BY_HAND), asked)
+    (again,) = launched(known)
+    assert again.failed_run == "asked-1"
+    its_own = ended(Ended.DONE, ended_at=early, retry_of="asked-1", made_at=early)
+    assert launched({**known, **fold(known, [its_own])}) == []
 
 
 def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back() -> None:
@@ -210,6 +268,37 @@ def test_a_size_that_is_what_failed_is_not_tried_again() -> None:
 
 def test_a_system_that_was_away_says_nothing_about_the_size() -> None:
     assert next_job_days(ended(job_days=31, remedy=Remedy.WAIT, retry=2)) == 31
+
+
+@pytest.mark.parametrize("remedy", [Remedy.SMALLER, Remedy.AGAIN])
+def test_p3_what_takes_the_whole_window_at_once_is_not_repeated_unchanged_with_smaller_jobs(remedy: Remedy) -> None:
+    """A count or delete that is too much is one statement for all days, however small the Jobs are."""
+    month = tuple(Window(FIRST, date(2026, 2, 1)).days)
+    retry = 0 if remedy is Remedy.SMALLER else 1
+    failed = ended(days=month, job_days=31, remedy=remedy, retry=retry, whole_window=True)
+    known, tried = after(failed), []
+    while found := launched(known):
+        (part,) = found
+        assert (part.job_days, part.number) == (10, retry + 1)
+        tried.append(str(part.window))
+        known = {**known, **fold(known, [ended(Ended.DONE, len(tried), days=part.window.days, retry_of="run-0")])}
+    assert tried == ["2026-01-01..2026-01-10", "2026-01-11..2026-01-20", "2026-01-21..2026-01-30", "2026-01-31"]
+    (whole,) = launched(after(replace(failed, whole_window=False)))
+    assert (whole.window, whole.job_days) == (Window(FIRST, date(2026, 2, 1)), 10)
+
+
+def test_p3_a_part_of_a_window_that_is_too_much_still_is_cut_again() -> None:
+    whole = {"remedy": Remedy.SMALLER, "whole_window": True}
+    known = after(ended(days=tuple(Window(FIRST, date(2026, 1, 11)).days), job_days=10, retry=1, **whole))
+    assert [str(r.window) for r in launched(known)] == ["2026-01-01..2026-01-05"]
+    day = after(ended(days=days(1), job_days=1, **whole))
+    assert [str(r.window) for r in launched(day)] == ["2026-01-01"]
+
+
+@pytest.mark.parametrize("remedy", [Remedy.WAIT, Remedy.AGAIN])
+def test_a_window_is_not_cut_for_what_says_nothing_about_its_size(remedy: Remedy) -> None:
+    known = after(ended(job_days=1, remedy=remedy, whole_window=True))
+    assert [str(r.window) for r in launched(known)] == ["2026-01-01..2026-01-03"]
 
 
 # Which and how many.
