@@ -199,9 +199,7 @@ class DagsterClient:
         """
         asked = sorted(keys)
         variables = {"id": backfill_id, **{f"k{n}": {"path": list(key)} for n, key in enumerate(asked)}}
-        found = self._ask(queries.targeted(len(asked)), variables)["partitionBackfillOrError"]
-        if found["__typename"] != "PartitionBackfill":
-            raise self._refused(found)
+        found = self._ask(queries.targeted(len(asked)), "partitionBackfillOrError", variables)
         return {key: _days(found[f"a{n}"]) for n, key in enumerate(asked)}
 
     def _runs(self, which: Mapping[str, Any]) -> tuple[RunState, ...]:
