@@ -1,6 +1,6 @@
 """How long a tick of the retry sensor takes: 260 customers, a year of days, all failed. `python benchmarks/retry_tick.py`
 
-On a real PostgreSQL: the ledger and Dagster's storage. The first looks read every run that ever ended, 1,000 each, and decide
+On a real PostgreSQL: the ledger and Dagster's storage. The first looks read every run that ever ended, 3,000 each, and decide
 nothing; a later one reads what ended since. Then all is given up, and shown and told; no webhook is asked.
 """
 

@@ -24,6 +24,7 @@ ENDED = {
 UNFINISHED = [s for s in dg.DagsterRunStatus if s not in ENDED]
 OVERLAP = timedelta(seconds=60)  # a run's end is stamped before it is stored, by a clock that may be another machine's
 AT_ONCE = 1000  # each is unpacked in Python: a second or two
+PAGES = 3  # of a look: the last minute is read again at each, and may hold more runs than a page
 MOST_DAYS = 366  # of one run; no configuration allows more
 KEPT = (tags.LAUNCHED_BY, tags.WHY, tags.SKIP_LOGS)
 AGAIN_OF = "dagster/parent_run_id"  # Dagster's, on a run that is executed again: it inherits all other tags
@@ -44,6 +45,17 @@ class Page:
 
 
 def ended_since(instance: dg.DagsterInstance, since: datetime | None, now: datetime) -> Page:
+    """As many as a look reads, oldest first; some may be there twice."""
+    page = _page(instance, since, now)
+    for _ in range(PAGES - 1):
+        if page.is_last:
+            break
+        more = _page(instance, page.until, now)
+        page = Page([*page.records, *more.records], more.until, more.is_last)
+    return page
+
+
+def _page(instance: dg.DagsterInstance, since: datetime | None, now: datetime) -> Page:
     """Runs that ended after this moment, and the moment to ask from next.
 
     That is a little before the newest end, but never so where more may wait than are read at once: a thousand runs that

@@ -33,6 +33,7 @@ def test_days_that_are_done_are_not_deleted_nor_their_cluster_stopped_because_a_
 ) -> None:
     """All that ever ended is read again, oldest first: what failed in one page is done in the next."""
     monkeypatch.setattr(ended_runs, "AT_ONCE", 25)
+    monkeypatch.setattr(ended_runs, "PAGES", 1)
     for n in range(24):
         site.ran_ago(MONTHS, Status.FAILURE, day(n), **(BY_HAND if n % 2 else {}))
     for n in range(24):
@@ -48,6 +49,16 @@ def test_days_that_are_done_are_not_deleted_nor_their_cluster_stopped_because_a_
     assert (caught_up.is_behind, caught_up.due, caught_up.stopped, caught_up.quarantine) == (False, (), {}, ())
     assert {s.last.ended for s in caught_up.days.values()} == {"done"}
     assert len(told(caught_up, site.looker, LOG).unsent) == 1, "the window that is empty"
+
+
+def test_retries_do_not_wait_for_what_is_read_again_though_more_ended_in_a_minute_than_a_page_holds(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended_runs, "AT_ONCE", 5)
+    for _ in range(8):
+        site.ran(Status.CANCELED, of=site.east)
+    site.ran(Status.FAILURE)
+    assert [windows(site.tick()) for _ in range(3)] == [[str(WINDOW)]] * 3
 
 
 def test_a_cluster_is_not_stopped_for_what_failed_months_ago(site: Site) -> None:

@@ -92,6 +92,7 @@ def test_more_runs_that_ended_at_once_than_a_look_reads_do_not_hide_what_ended_a
 ) -> None:
     """A backfill of many runs that is cancelled ends them within seconds."""
     monkeypatch.setattr(ended_runs, "AT_ONCE", 5)
+    monkeypatch.setattr(ended_runs, "PAGES", 1)
     for _ in range(12):
         site.ran(Status.CANCELED, of=site.east)
     failed = site.ran(Status.FAILURE)
