@@ -106,12 +106,14 @@ def test_no_module_reads_the_sql_of_both_rooms() -> None:
 # Secrets are read in one place.
 
 MAY_READ_SECRETS = ("backfill_pipeline/config/addresses.py", "backfill_pipeline/stack/")
-NO_SECRETS = {"ENV_CONFIG", "ENV_CLUSTER", "ENV_DAGSTER"}  # a path, a name, an address
-# Tasks take their orders from the contract's variables; the runner hands everything on to the Job's command.
+NO_SECRETS = {"ENV_CONFIG", "ENV_CLUSTER", "ENV_DAGSTER", "'KUBECONFIG'"}  # paths, a name, an address
+# Tasks take their orders from the contract's variables; the runner hands everything on to the Job's command, and a
+# forward to kubectl, whose login plugins may need it.
 HAND_IT_ON = {
     "backfill_pipeline/worker/tasks/batch_reindex_conversations.py",
     "backfill_pipeline/worker/tasks/label_conversations.py",
     "backfill_pipeline/clients/local_job_runner.py",
+    "backfill_pipeline/clients/port_forward/kubectl.py",
 }
 WHOLE = "the whole environment"
 

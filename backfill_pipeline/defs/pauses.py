@@ -7,6 +7,7 @@ from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline.stores.pauses import hold, release
 
 BY_ITSELF = "the retry sensor"
+IN_A_TICK_SECONDS = 5  # that somebody else's pause is waited for: all retries wait with it
 
 
 def stop_cluster(instance: dg.DagsterInstance, ledger: Ledger, cluster: str, why: str) -> None:
@@ -15,7 +16,7 @@ def stop_cluster(instance: dg.DagsterInstance, ledger: Ledger, cluster: str, why
     The pool is first: who dies in between finds no pause, and stops the cluster again.
     """
     slots = instance.event_log_storage.set_concurrency_slots
-    hold(slots, ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True)
+    hold(slots, ledger, cluster, why=why, by_whom=BY_ITSELF, is_stopped=True, lock_seconds=IN_A_TICK_SECONDS)
 
 
 def pause_jobs(config: Config) -> list[dg.JobDefinition]:

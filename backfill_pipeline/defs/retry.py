@@ -38,8 +38,8 @@ from backfill_pipeline.stores.pauses import Pause, read_pauses
 
 ASSET_JOB = "__ASSET_JOB"  # Dagster's name of what a run that materializes assets carries out
 PER_TICK = 20
-SHOWING_SECONDS = 10  # each is an event that Dagster stores by itself; the rest is shown at the next look
-MARKED_AT_ONCE = 50
+SHOWING_SECONDS = 4  # each is an event that Dagster stores by itself; the rest is shown at the next look
+MARKED_AT_ONCE = 25
 REMEMBERED_EMPTIED = 1000
 SENDING_SECONDS = 15  # Dagster gives a tick a minute; what the webhook has not taken by then is sent at the next one
 

@@ -56,7 +56,14 @@ def read_pauses(ledger: Ledger) -> Mapping[str, Pause]:
 
 
 def hold(
-    set_slots: SetSlots, ledger: Ledger, cluster: str, *, why: str, by_whom: str, is_stopped: bool = False
+    set_slots: SetSlots,
+    ledger: Ledger,
+    cluster: str,
+    *,
+    why: str,
+    by_whom: str,
+    is_stopped: bool = False,
+    lock_seconds: int = LOCK_SECONDS,
 ) -> Pause | None:
     """Nothing more starts there, whoever launches it; what runs goes on.
 
@@ -75,7 +82,7 @@ def hold(
             next_step=f"backfill pause {cluster} --why 'its disk is being changed'",
         )
     again = f"backfill pause {cluster} --why {shlex.quote(why)}"
-    with _one_at_a_time(ledger, cluster, again):
+    with _one_at_a_time(ledger, cluster, again, lock_seconds):
         with _told(f"It is not sure that {cluster} is paused", again):
             set_slots(cluster_pool(cluster), 0)
         with _told(f"Nothing more starts on {cluster}, but `backfill status` does not say that it is paused", again):
@@ -101,7 +108,7 @@ def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pa
 
 
 @contextmanager
-def _one_at_a_time(ledger: Ledger, cluster: str, again: str) -> Iterator[None]:
+def _one_at_a_time(ledger: Ledger, cluster: str, again: str, seconds: int = LOCK_SECONDS) -> Iterator[None]:
     """A resume between a pause's two halves would leave a cluster that is told as paused and starts runs.
 
     The lock ends with its connection, whatever becomes of who holds it.
@@ -109,7 +116,7 @@ def _one_at_a_time(ledger: Ledger, cluster: str, again: str) -> Iterator[None]:
     is_mine = False
     try:
         with ledger.transaction() as connection:
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds}s"])
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [cluster])
             is_mine = True
             yield
