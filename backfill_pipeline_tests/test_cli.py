@@ -179,7 +179,7 @@ AWAY = [
     ("pause", "north", "--why", "its disk", *NOBODY_LISTENS),
     ("resume", "north", *NOBODY_LISTENS),
     ("status", *MONTH, *NOBODY_LISTENS),
-    ("retry", "--yes"),
+    ("retry", "--yes", *NOBODY_LISTENS),
     ("reset", "acme", "2026-01-05", "--yes"),
     ("plan", "--start-time", "2026-01-01", "--end-time", "2026-01-02"),
 ]

@@ -63,7 +63,7 @@ def hold(
     why: str,
     by_whom: str,
     is_stopped: bool = False,
-    lock_seconds: int = LOCK_SECONDS,
+    lock_seconds: int | None = None,
 ) -> Pause | None:
     """Nothing more starts there, whoever launches it; what runs goes on.
 
@@ -108,7 +108,7 @@ def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pa
 
 
 @contextmanager
-def _one_at_a_time(ledger: Ledger, cluster: str, again: str, seconds: int = LOCK_SECONDS) -> Iterator[None]:
+def _one_at_a_time(ledger: Ledger, cluster: str, again: str, seconds: int | None = None) -> Iterator[None]:
     """A resume between a pause's two halves would leave a cluster that is told as paused and starts runs.
 
     The lock ends with its connection, whatever becomes of who holds it.
@@ -116,7 +116,7 @@ def _one_at_a_time(ledger: Ledger, cluster: str, again: str, seconds: int = LOCK
     is_mine = False
     try:
         with ledger.transaction() as connection:
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds}s"])
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{seconds or LOCK_SECONDS}s"])
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [cluster])
             is_mine = True
             yield

@@ -2,11 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 
+from backfill_pipeline.config import load
 from benchmarks.january.measure import peak
 from benchmarks.january.outcome import OfCluster
 from benchmarks.january.story import Kind, story
+from benchmarks.january.watch import Watch, key_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -38,6 +41,25 @@ def test_a_short_story_has_one_of_each_fault() -> None:
     assert [s.fault.kind for s in story(2, 6, 11, 0.001).struck] == [Kind.STALL, Kind.DEADLOCK]
     with pytest.raises(ValueError, match="too few"):
         story(8, 15, 11, 0.001)
+
+
+def test_a_run_that_dagster_gave_up_and_that_did_its_days_all_the_same_is_waited_for_for_ever() -> None:
+    """A start that takes minutes counts as failed, and its process goes on."""
+    short = story(2, 6, 11, 0.001)
+    who = short.everybody[0]
+    with dg.instance_for_test() as instance:
+        watch = Watch(short, load("config.example.yaml"), instance, print)
+        run = dg.DagsterRun(job_name="__ASSET_JOB", asset_selection=frozenset({key_of(who)}))
+        instance.add_run(run)
+        instance.report_run_failed(run, "Run timed out due to taking longer than 180 seconds to start.")
+        watch._looked()
+        assert who not in watch.done
+        for day in short.window.days:
+            instance.report_runless_asset_event(dg.AssetMaterialization(key_of(who), partition=str(day)))
+        over = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+        instance.report_dagster_event(over, run_id=run.run_id)
+        watch._looked()
+        assert who in watch.done
 
 
 @pytest.mark.parametrize(("changed", "is_right"), [({}, True), ({"days_proved": 21}, False), ({"peak_runs": 3}, False)])

@@ -74,7 +74,7 @@ def test_a_sidecar_that_goes_on_keeps_a_window_open_until_the_jobs_deadline(
     assert found.reason == "its task has ended: container Error, exit code 3; at work beside it still: mesh"
     assert (list(jobs.log("one")), jobs.log_error("one")) == (["oops"], None)
     until("its end", lambda: not client.CoreV1Api(alone.api).list_namespaced_pod(alone.name).items)
-    assert jobs._job("one") is None
+    until("the Job's own, which waits for its pod's", lambda: jobs._job("one") is None)
     assert jobs.status("one") == found, "what became of it is known still"
     assert KubernetesJobs(alone.api, alone.name, None).status("one").state is JobState.GONE
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import dagster as dg
 
@@ -54,7 +55,7 @@ class Watch:
     say: Say
     done: set[Who] = field(default_factory=set)
     by_hand: list[DayState] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
+    _seen: dict[str, datetime] = field(default_factory=dict)
 
     def until_over(self, deadline_seconds: float, on_poll: Callable[["Watch"], None]) -> bool:
         """True once every day of every customer is done; False where it never will be without a hand, or not in time."""
@@ -71,14 +72,18 @@ class Watch:
         return True
 
     def _looked(self) -> int:
-        """Asks of customers anew of whom a run has ended; gives how many runs wait or work."""
+        """Asks of customers anew of whom a run has ended; gives how many runs wait or work.
+
+        A run may end twice: on a machine that is short of time Dagster gives it up, and its process does its days.
+        """
         records = self.instance.get_run_records(dg.RunsFilter(statuses=list(ENDED)), limit=ALL_RUNS)
-        fresh = [r.dagster_run for r in records if r.dagster_run.run_id not in self._seen]
+        news = [r for r in records if self._seen.get(r.dagster_run.run_id) != r.update_timestamp]
+        fresh = [r.dagster_run for r in news]
         ended = {key for run in fresh for key in run.asset_selection or ()}
         for who in self.story.everybody:
             if key_of(who) in ended and self._has_all(who):
                 self.done.add(who)
-        self._seen |= {run.run_id for run in fresh}
+        self._seen |= {r.dagster_run.run_id: r.update_timestamp for r in news}
         return self.instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED))
 
     def _has_all(self, who: Who) -> bool:

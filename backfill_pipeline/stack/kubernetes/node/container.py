@@ -28,6 +28,7 @@ class Container:
 
     def __init__(self, spec: Any, env: Mapping[str, str], folder: Path) -> None:
         self.begun = datetime.now(UTC)
+        self._is_over = False
         self._log = log_of(folder, spec.name)
         arguments = [expanded(part, env) for part in [*(spec.command or []), *(spec.args or [])]]
         self._process = subprocess.Popen(
@@ -46,6 +47,7 @@ class Container:
         """Its exit code; what it left running ends with it, as it would with its namespace."""
         code = self._process.wait()
         self.kill()
+        self._is_over = True
         self._reader.join(5)
         return 128 - code if code < 0 else code
 
@@ -54,6 +56,8 @@ class Container:
             self._process.terminate()
 
     def kill(self) -> None:
+        if self._is_over:  # its number may be another process's by now
+            return
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -41,6 +41,7 @@ class Pod:
     stopping: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     is_deleted: bool = False
+    telling: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.begun = datetime.now(UTC)
@@ -172,9 +173,11 @@ class Pod:
         told(client.CoreV1Api().delete_namespaced_pod, meta.name, meta.namespace, body=options)
 
     def _tell(self) -> None:
+        """One at a time: of two containers that change together, what is older may not be told last."""
         meta = self.object.metadata
-        body = {"metadata": {"uid": meta.uid}, "status": self._status()}
-        told(client.CoreV1Api().patch_namespaced_pod_status, meta.name, meta.namespace, body)
+        with self.telling:
+            body = {"metadata": {"uid": meta.uid}, "status": self._status()}
+            told(client.CoreV1Api().patch_namespaced_pod_status, meta.name, meta.namespace, body)
 
     def _status(self) -> dict[str, Any]:
         main = [self._row(c) for c in self.object.spec.containers]
