@@ -43,8 +43,12 @@ def test_a_short_story_has_one_of_each_fault() -> None:
         story(8, 15, 11, 0.001)
 
 
-def test_a_run_that_dagster_gave_up_and_that_did_its_days_all_the_same_is_waited_for_for_ever() -> None:
+def test_a_run_that_dagster_gave_up_and_that_did_its_days_all_the_same_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A start that takes minutes counts as failed, and its process goes on."""
+    for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
+        monkeypatch.setenv(name, "-")
     short = story(2, 6, 11, 0.001)
     who = short.everybody[0]
     with dg.instance_for_test() as instance:
