@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # the environment is named as `source activate` would name it.
 DG = VIRTUAL_ENV=$(CURDIR)/$(VENV) DAGSTER_HOME=$$(mktemp -d) BACKFILL_CONFIG=config.example.yaml LEDGER_PASSWORD=- NORTH_PG_PASSWORD=- NORTH_CH_PASSWORD=- $(BIN)/dg
 
-.PHONY: help setup setup-kubernetes demo test test-e2e test-faults test-others test-operations test-operate-e2e test-operate test-kubernetes soak check stack stop clean screenshots bench january
+.PHONY: help setup setup-kubernetes demo test test-e2e test-faults test-others test-operations test-operate-e2e test-operate test-operate-retry test-kubernetes soak check stack stop clean screenshots bench january
 
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -39,16 +39,18 @@ stop: ## End a stack that `backfill demo --keep` left
 # Three parts of one length at once, each with stacks of its own: end-to-end and fault tests mostly wait. Folders of their own too: a pytest
 # that starts closes the folder that all share, and PostgreSQL, which is not root, is shut out of the others.
 TESTS := backfill_pipeline_tests
-# Tests of what operators do and of how failures are told apart: a stage of its own, in two parts at once.
+# Tests of what operators do, of what is retried and of how failures are told apart: a stage of its own, in three parts at once.
 OPERATE_E2E := $(addprefix $(TESTS)/e2e/,test_cancel.py test_operate.py test_quarantine.py test_status.py test_two_operators.py)
 OPERATE := $(addprefix $(TESTS)/,operations steps/test_parts.py steps/test_health.py steps/test_failures.py) \
 	$(wildcard $(TESTS)/stores/test_health_*.py $(TESTS)/*/test_*failures_diagnosed.py)
+OPERATE_RETRY := $(addprefix $(TESTS)/,$(addprefix defs/,test_alerts.py test_looks.py test_pauses.py test_retry.py test_telling.py) \
+	steps/test_cancel.py)
 # With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.
 PART_E2E := $(filter-out $(OPERATE_E2E),$(wildcard $(TESTS)/e2e/test_*.py)) \
 	$(addprefix $(TESTS)/,report domain worker/test_random_pasts.py) $(wildcard $(TESTS)/worker/test_transfer*.py)
-PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py $(OPERATE),$(wildcard $(TESTS)/steps/test_*.py))
+PART_FAULTS := $(TESTS)/faults $(filter-out %/test_labels.py $(OPERATE) $(OPERATE_RETRY),$(wildcard $(TESTS)/steps/test_*.py))
 PART_KUBERNETES := $(TESTS)/kubernetes $(wildcard $(TESTS)/clients/test_port_forward*.py)
-ELSEWHERE := $(TESTS)/e2e $(PART_E2E) $(PART_FAULTS) $(OPERATE) $(PART_KUBERNETES)
+ELSEWHERE := $(TESTS)/e2e $(PART_E2E) $(PART_FAULTS) $(OPERATE) $(OPERATE_RETRY) $(PART_KUBERNETES)
 # KUBERNETES='not soak and not real_node' where containers can't be run.
 KUBERNETES ?= not soak
 # They hold databases, gigabytes in all: they stay only where a test failed.
@@ -67,14 +69,17 @@ test-faults:
 test-others:
 	$(PART) $(TESTS) $(addprefix --ignore=,$(ELSEWHERE)) $(CLEAN)
 
-test-operations: setup ## What operators do, and how failures are told apart; in two parts at once
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-operate-e2e test-operate
+test-operations: setup ## What operators do, what is retried, how failures are told apart; in three parts at once
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-operate-e2e test-operate test-operate-retry
 
 test-operate-e2e:
 	$(PART) $(OPERATE_E2E) $(CLEAN)
 
 test-operate:
 	$(PART) $(OPERATE) $(CLEAN)
+
+test-operate-retry:
+	$(PART) $(OPERATE_RETRY) $(CLEAN)
 
 test-kubernetes: setup-kubernetes ## Jobs on a real API server, on a stand-in for a node and on a real one (root on Debian)
 	folder=$$(mktemp -d); $(BIN)/python -m pytest -q -m "$(KUBERNETES)" --durations=10 --basetemp=$$folder/part $(PART_KUBERNETES) $(CLEAN)
