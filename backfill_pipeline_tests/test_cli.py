@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ import pytest
 import typer
 
 from backfill_pipeline import cli
+from backfill_pipeline.cli.options import begun, confirm
+from backfill_pipeline.cli.wait import waited
+from backfill_pipeline.cli.work import taken
+from backfill_pipeline.clients.dagster import BackfillState, DagsterClient
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.guards import Approval
+from backfill_pipeline.domain.retries import Of
+from backfill_pipeline.operations.survey import Survey
 from backfill_pipeline.stack.state import StackState
 
 SLOW = {"dagster", "pandas", "numpy", "clickhouse_connect", "temporalio", "pyarrow", "psycopg", "chdb", "sqlalchemy"}
@@ -186,7 +193,7 @@ AWAY = [
 
 
 @pytest.mark.parametrize("arguments", AWAY, ids=lambda a: " ".join(a[:1] + a[5:6]))
-def test_servers_that_are_away_are_told_as_bad_input_or_as_a_success(
+def test_a_command_without_a_server_ends_with_another_code_than_2_or_with_a_traceback(
     arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("LEDGER_PASSWORD", "NORTH_PG_PASSWORD", "NORTH_CH_PASSWORD"):
@@ -198,7 +205,7 @@ def test_servers_that_are_away_are_told_as_bad_input_or_as_a_success(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     said = "".join(capsys.readouterr())
-    assert ended.value.code == 1, said
+    assert ended.value.code == 2, said
     assert "Traceback" not in said
     assert re.search(r"nobody\s+listens|does\s+not\s+answer|refused", said), said
 
@@ -209,7 +216,7 @@ def test_an_example_is_broken_in_two_by_a_terminal_of_80_columns(words: tuple[st
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_bad_input_is_told_apart_from_a_system_that_is_away(
+def test_bad_input_and_an_address_without_a_server_are_told_apart_from_what_failed(
     kind: Kind, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails() -> None:
@@ -220,7 +227,7 @@ def test_bad_input_is_told_apart_from_a_system_that_is_away(
     monkeypatch.setattr(cli, "app", fails)
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    assert ended.value.code == (2 if kind in (Kind.STOP, Kind.REFUSED) else 1)
+    assert ended.value.code == (2 if kind in (Kind.STOP, Kind.REFUSED, Kind.UNREACHABLE) else 1)
     assert capsys.readouterr().err == "It went wrong [57P01]. Where: north. Why: a reason. Next: mend it.\n"
 
 
@@ -299,5 +306,57 @@ def test_a_dry_run_without_dagster_shows_another_plan_than_the_launch_would_have
     monkeypatch.setattr(sys, "argv", ["backfill", "launch", *MONTH, "--dry-run", "--dagster", NOWHERE, *EXAMPLE])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     assert "Dagster's webserver does not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_goes_away_in_the_middle_of_a_command_is_told_as_bad_input(
+    kind: Kind, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = PipelineError("It went", where="north", why="a reason", next_step="look", kind=kind)
+    with pytest.raises(typer.Exit if kind is Kind.UNREACHABLE else PipelineError) as ended, begun():
+        raise error
+    if isinstance(ended.value, typer.Exit):
+        assert ended.value.exit_code == 1
+        assert "It went" in capsys.readouterr().err
+
+
+def test_a_question_that_nobody_can_answer_ends_with_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose input is closed has none, in Python too."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(typer.Abort):
+        confirm(False, "Delete?")
+    assert "give --yes" in capsys.readouterr().err
+    confirm(True, "Delete?")
+
+
+OF = Of("north", "acme", "conversations")
+
+
+def test_days_that_somebody_is_at_work_on_are_told_as_done_again() -> None:
+    days = [date(2026, 1, d) for d in (1, 2, 3)]
+    when = datetime(2026, 2, 1, 12, tzinfo=UTC)
+    found = Survey({OF: days}, {(OF, d): "run r (STARTED)" for d in days[:2]}, {(OF, d): when for d in days})
+    who = "conversations of acme on north"
+    assert list(taken(found, "done again")) == [
+        f"at work: {who}: run r (STARTED)",
+        f"done: {who}: 1 day, the last at 2026-02-01 12:00 UTC: done again",
+    ]
+
+
+class Interrupted(DagsterClient):
+    """Whoever waits for its backfills presses Ctrl-C."""
+
+    def backfill(self, backfill_id: str) -> BackfillState:
+        raise KeyboardInterrupt
+
+
+def test_whoever_stops_waiting_thinks_that_nothing_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        waited(Interrupted("http://127.0.0.1:9"), {"north": "b1"})
+    said = capsys.readouterr().err
+    assert "b1; they go on" in said
+    assert "backfill cancel" in said

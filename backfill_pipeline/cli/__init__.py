@@ -11,11 +11,11 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The console script: errors of ours are one paragraph, and bad input ends with 2."""
+    """The console script: errors of ours are one paragraph; bad input, or no server at the addresses given, ends with 2."""
     from backfill_pipeline.domain.errors import Kind, PipelineError
 
     try:
         app()
     except PipelineError as error:
         print(error, file=sys.stderr)
-        sys.exit(2 if error.kind in (Kind.STOP, Kind.REFUSED) else 1)
+        sys.exit(2 if error.kind in (Kind.STOP, Kind.REFUSED, Kind.UNREACHABLE) else 1)

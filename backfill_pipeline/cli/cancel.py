@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backfill_pipeline.cli.app import LOCAL, ConfigFile, DagsterUrl, Folder, app, examples, told_on_change
-from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, confirm, tell_pauses
+from backfill_pipeline.cli.options import Clusters, Customers, Datasets, Yes, begun, confirm, tell_pauses
 from backfill_pipeline.cli.work import assets, cut, work_of
 
 if TYPE_CHECKING:
@@ -59,10 +59,11 @@ def cancel(
         refuse_emptied(found)
     if finish and found.empty:
         tell_pauses(canceller.ledger, (s.last.of.cluster for s in found.empty))  # there no retry finishes anything
-    refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
-    for run_id, reason in refused.items():
-        typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
-    typer.echo(_finished(canceller) if finish else _left(canceller, found, refused))
+    with begun():
+        refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
+        for run_id, reason in refused.items():
+            typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
+        typer.echo(_finished(canceller) if finish else _left(canceller, found, refused))
     raise typer.Exit(1 if refused or found.beyond else 0)
 
 

@@ -18,6 +18,7 @@ from backfill_pipeline.cli.options import (
     Last,
     Why,
     Yes,
+    begun,
     confirm,
     how_of,
     still_free,
@@ -103,9 +104,10 @@ def launch(
         )
     if not days:
         raise typer.Exit(_nothing_left(found, wait=wait))
-    backfills = operation.launch(client, days, how, lambda c, b: typer.echo(_page(site.dagster, c, b)))
-    if wait:
-        raise typer.Exit(_waited(client, backfills, found))
+    with begun():
+        backfills = operation.launch(client, days, how, lambda c, b: typer.echo(_page(site.dagster, c, b)))
+        code = _waited(client, backfills, found) if wait else 0
+    raise typer.Exit(code)
 
 
 def _page(dagster: str | None, cluster: str, backfill: str) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from backfill_pipeline.config import Config
     from backfill_pipeline.domain.forecast import Forecast
+    from backfill_pipeline.domain.status import Status
     from backfill_pipeline.domain.windows import Window
     from backfill_pipeline.operations.launch import How
     from backfill_pipeline.operations.status import Asked
@@ -49,7 +50,7 @@ def status(
 ) -> None:
     """All clusters in one table: days, rows, rate, time left; who needs attention, and what runs. Touches nothing.
 
-    Exit code 0 if everything was asked, 1 if something could not be (it is shown as `?`), 2 for bad input.
+    Exit code 0 if everything was asked, 1 if something could not be (it is shown as `?`), 2 for bad input or no server.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.select import select
@@ -73,7 +74,12 @@ def _printed(asked: "Asked", *, as_json: bool) -> int:
         print(document(found))
     else:
         _print(status_tables(found))
-    return 1 if found.unasked else 0
+    return _code(found)
+
+
+def _code(found: "Status | Forecast") -> int:
+    """What was asked in part is shown in part; with no server at all it is the addresses that are wrong."""
+    return 2 if found.is_unanswered else 1 if found.unasked else 0
 
 
 def _watched(asked: "Asked") -> int:
@@ -95,13 +101,16 @@ def _watched(asked: "Asked") -> int:
             else nullcontext() as live
         ):
             while True:
+                if not live:
+                    _print(status_tables(found))
                 time.sleep(EVERY_SECONDS)
                 found = look(asked)
                 if live:
                     live.update(Watched(found), refresh=True)
     except KeyboardInterrupt:
-        _print(status_tables(found))  # with the screen goes what it showed
-        return 1 if found.unasked else 0
+        if is_screen:
+            _print(status_tables(found))  # with the screen goes what it showed
+        return _code(found)
 
 
 @app.command(
@@ -132,7 +141,7 @@ def plan(
     whose Job could not be made, are shown with every reason.
 
     Exit code 0 if all was planned, refusals included, 1 if a system could not be
-    asked, 2 for bad input.
+    asked, 2 for bad input or no server.
     """
     from backfill_pipeline.cli.site import site_of
     from backfill_pipeline.operations.plan import Wanted, planned
@@ -151,7 +160,7 @@ def plan(
     if as_json or statements or manifests:
         print((shown.document if as_json else shown.statements if statements else shown.manifests)(found))
         _say_what_is_missing(found)
-        raise typer.Exit(1 if found.unasked else 0)
+        raise typer.Exit(_code(found))
     raise typer.Exit(_shown(found))
 
 
@@ -168,7 +177,7 @@ def _shown(found: "Forecast") -> int:
     from backfill_pipeline.report.plan import plan_tables
 
     _print(plan_tables(found))
-    return 1 if found.unasked else 0
+    return _code(found)
 
 
 def _print(shown: object) -> None:

@@ -1,6 +1,7 @@
 """Commands that change what is done next: retry, reset, pause, resume."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +21,9 @@ from backfill_pipeline.cli.options import (
     still_free,
 )
 from backfill_pipeline.cli.work import taken
+
+if TYPE_CHECKING:
+    from backfill_pipeline.operations.again import NotTaken
 
 PROVED = "proved right since it failed, left out; `backfill reset` does it all the same"
 
@@ -47,7 +51,7 @@ def retry(
     that were proved right since, are left out and named.
     """
     from backfill_pipeline.cli.site import dagster_client, site_of
-    from backfill_pipeline.operations.again import failed_days
+    from backfill_pipeline.operations.again import failed_days, not_taken
     from backfill_pipeline.operations.select import refuse_no_partitions, select
     from backfill_pipeline.operations.survey import survey
     from backfill_pipeline.steps.systems import open_ledger
@@ -58,7 +62,7 @@ def retry(
     refuse_no_partitions(site.config, wanted, named)
     client, ledger = dagster_client(site), open_ledger(site.config)
     found = survey(client, ledger, failed_days(ledger, wanted, named, cancelled=cancelled))
-    for line in taken(found, PROVED):
+    for line in (*taken(found, PROVED), *_not_taken(not_taken(ledger, wanted, named), cancelled=cancelled)):
         typer.echo(line)
     if not (left := found.free(again=False)):
         typer.echo("nothing is left to do again" if found.asked else "no such day has failed")
@@ -67,6 +71,16 @@ def retry(
         *(ledger, site.config, left, yes, how),
         lambda days: still_free(survey(client, ledger, days), again=False, hint=PROVED),
     )
+
+
+def _not_taken(found: "NotTaken", *, cancelled: bool) -> Iterator[str]:
+    from backfill_pipeline.report.amounts import counted
+
+    if found.asked:
+        yield f"asked for already: {counted(found.asked, 'day')}; `backfill status` shows them until they are done"
+    if found.cancelled and not cancelled:
+        empty = f", {counted(found.empty, 'day')} of it WITHOUT ROWS" if found.empty else ""
+        yield f"cancelled by hand, left out: {counted(found.cancelled, 'day')}{empty}; --cancelled does it too"
 
 
 @app.command(epilog=examples("backfill reset --cluster north acme 2026-01-05 2026-01-08..2026-01-10"))

@@ -1,6 +1,8 @@
 """Options that several commands share, and how they ask."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
@@ -99,9 +101,26 @@ def how_of(why: str | None, job_days: int | None, approve: list[str] | None, *, 
 
 
 def confirm(yes: bool, question: str) -> None:
-    """Ask, unless --yes was given; no answer, as in a script, is a no."""
+    """Ask, unless --yes was given; no answer, as in a script, is a no; nor is there one where nobody can give any."""
+    if not yes and sys.stdin is None:
+        typer.echo(f"{question} There is no input to answer on: give --yes", err=True)
+        raise typer.Abort()
     if not yes:
         typer.confirm(question, abort=True)
+
+
+@contextmanager
+def begun() -> "Iterator[None]":
+    """What goes away from here on was there when the command began: no bad input, and some of the work may be done."""
+    from backfill_pipeline.domain.errors import Kind, PipelineError
+
+    try:
+        yield
+    except PipelineError as error:
+        if error.kind is not Kind.UNREACHABLE:
+            raise
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 def tell_pauses(ledger: "Ledger", clusters: Iterable[str]) -> frozenset[str]:

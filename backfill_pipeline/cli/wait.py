@@ -11,6 +11,7 @@ from backfill_pipeline.cli.work import cut, work_of
 if TYPE_CHECKING:
     from backfill_pipeline.clients.dagster import BackfillState, DagsterClient, RunState
 
+LOOK_OR_CANCEL = "`backfill status` says what becomes of them, `backfill cancel` ends them"
 ENDS = {"SUCCESS": "done", "FAILURE": "failed", "CANCELED": "cancelled"}
 
 
@@ -19,12 +20,16 @@ def waited(client: "DagsterClient", backfills: Mapping[str, str]) -> int:
     from backfill_pipeline.operations.wait import wait
 
     tell = told_on_change()
-    states = wait(
-        client,
-        backfills,
-        lambda now: tell("; ".join(f"{c}: {_counts(s)}" for c, s in now.items())),
-        lambda error: tell(f"{error.what} ({error.why}); the backfills go on, and it is asked again"),
-    )
+    try:
+        states = wait(
+            client,
+            backfills,
+            lambda now: tell("; ".join(f"{c}: {_counts(s)}" for c, s in now.items())),
+            lambda error: tell(f"{error.what} ({error.why}); the backfills go on, and it is asked again"),
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"no longer waited for: {', '.join(backfills.values())}; they go on. {LOOK_OR_CANCEL}", err=True)
+        raise
     for line in (line for state in states.values() for line in _ended(client, state)):
         typer.echo(line)
     is_good = all(state.is_good for state in states.values())

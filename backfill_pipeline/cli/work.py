@@ -41,7 +41,8 @@ def taken(found: "Survey", hint: str) -> Iterator[str]:
     """Who is at work on what was asked for, and what is done, an asset per line. hint: what becomes of days that are done."""
     from backfill_pipeline.report.amounts import counted
 
-    busy, done = _by_asset(found.at_work), _by_asset(found.done)
+    busy = _by_asset(found.at_work)
+    done = _by_asset({at: when for at, when in found.done.items() if at not in found.at_work})
     for of in found.asked:
         who = f"{of.dataset} of {of.customer} on {of.cluster}"
         for by in sorted(set(busy.get(of, ()))):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
@@ -31,6 +31,7 @@ _OF_THE_SELECTION = frozenset(
     }
 )  # fmt: skip
 _LONGEST = 500
+NO_SUCH_PAGE = (404, 405, 501)  # as a server says that knows no POST to /graphql
 
 
 def answered(where: str, field: str, body: Mapping[str, Any]) -> Any:
@@ -48,6 +49,14 @@ def answered(where: str, field: str, body: Mapping[str, Any]) -> Any:
 
 
 def away(where: str, error: Exception) -> PipelineError:
+    if isinstance(error, HTTPError) and error.code in NO_SUCH_PAGE:
+        return PipelineError(
+            "What answers there is no Dagster webserver",
+            where=where,
+            why=f"it does not know /graphql: {_short(str(error))}",
+            next_step="give the address at which Dagster's pages begin",
+            kind=Kind.UNREACHABLE,
+        )
     return PipelineError(
         "Dagster's webserver does not answer",
         where=where,
@@ -117,4 +126,5 @@ def _unknown_question(where: str, field: str, message: str) -> PipelineError:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST].rstrip(".")
+    """Without the statement that SQLAlchemy shows below its message: nobody who reads this wrote it."""
+    return " ".join(text.partition("\n[SQL: ")[0].split())[:_LONGEST].rstrip(".")

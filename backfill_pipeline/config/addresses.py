@@ -7,14 +7,24 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from backfill_pipeline.config.base import Host, Model, Name, Seconds, missing_variable, read, refuse_twice
+from backfill_pipeline.config.base import (
+    Host,
+    Model,
+    Name,
+    PageUrl,
+    Seconds,
+    Variable,
+    missing_variable,
+    read,
+    refuse_twice,
+)
 from backfill_pipeline.config.reach import Reached
 
 
 class Secret(Model):
     """Where a password is found; neither set means there is none."""
 
-    password_env: str | None = None
+    password_env: Variable | None = None
     password_file: Path | None = None
 
     def password(self) -> str | None:
@@ -33,7 +43,9 @@ class Secret(Model):
 class Alerts(Model):
     """A webhook's address lets whoever knows it write there, so it is found as a password is."""
 
-    webhook_env: str | None = Field(None, description="variable that holds its address; none: alerts are only logged")
+    webhook_env: Variable | None = Field(
+        None, description="variable that holds its address; none: alerts are only logged"
+    )
     webhook_file: Path | None = Field(None, description="or the file that holds it")
 
     def webhook(self) -> str | None:
@@ -92,9 +104,9 @@ class Shard(Model):
 
 
 class TemporalAddress(Reached):
-    address: str = Field("", validate_default=True)
+    address: Host = Field("", validate_default=True)
     namespace: str = "ingestion"
-    ui: str | None = Field(None, description="base URL of the UI, for links")
+    ui: PageUrl | None = Field(None, description="base URL of the UI, for links")
 
     def __str__(self) -> str:
         return f"{self.address}{self._by()}"

@@ -32,6 +32,8 @@ class Model(BaseModel):
 M = TypeVar("M", bound=Model)
 
 Host = Annotated[str, Field(pattern=r"^[^@\s]+$")]  # no `user:password@` that would be printed
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]  # a secret in its name's place would be printed
+PageUrl = Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Seconds = Annotated[int, Field(gt=0)]
 
@@ -55,14 +57,14 @@ def named(models: list[M], attribute: str, name: str, what: str) -> M:
 def read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise unreadable(str(path), error.strerror or str(error), "name a file that is there and may be read") from None
+    except UnicodeDecodeError as error:
         raise unreadable(str(path), str(error)) from None
 
 
-def unreadable(where: str, why: str) -> ConfigError:
-    return ConfigError(
-        "The configuration can't be read", where=where, why=why, next_step="correct the file; see config.example.yaml"
-    )
+def unreadable(where: str, why: str, next_step: str = "correct the file; see config.example.yaml") -> ConfigError:
+    return ConfigError("The configuration can't be read", where=where, why=why, next_step=next_step)
 
 
 def missing_variable(name: str) -> ConfigError:

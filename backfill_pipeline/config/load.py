@@ -97,4 +97,6 @@ def _all_named(path: Path, text: str, error: ValidationError) -> ConfigError:
 def _expected(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key"
+    if error["type"] == "model_type":
+        return "expected a mapping of keys to values"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -89,6 +89,11 @@ class Forecast:
     windows: tuple[PlannedWindow, ...]
     unasked: tuple[Unasked, ...]
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether no window at all could be planned because nobody answered."""
+        return bool(self.unasked) and all(w.unknown for w in self.windows)
+
 
 def cluster_sum(
     cluster: str, windows: Sequence[PlannedWindow], max_runs: int, paused: str | None = None

@@ -291,6 +291,12 @@ class Status:
     unasked: tuple[Unasked, ...]
     launched: tuple[Launched, ...] = ()
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether nobody at all said anything."""
+        answers = (a for c in self.clusters for a in (c.days, c.queued_runs, c.open_executions))
+        return bool(self.unasked) and all(a is None for a in answers)
+
 
 def standing(execution: OpenExecution, attempts: Mapping[str, bool] | None) -> Standing:
     if execution.attempt_id is None:

@@ -1,6 +1,7 @@
 """Giving days back to the retries: the sensor launches them at its next tick, a window per customer at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
@@ -23,13 +24,36 @@ def failed_days(
     Args:
         cancelled: also days whose run was cancelled by hand.
     """
-    of_these, named = set(wanted), set(days)
     kinds = {Ended.FAILED, Ended.CANCELLED} if cancelled else {Ended.FAILED}
     found: dict[Of, list[date]] = {}
-    for (of, day), state in sorted(read_failed_days(ledger).items()):
-        if of in of_these and state.last.ended in kinds and (not named or day in named):
+    for (of, day), state in _known(ledger, wanted, days):
+        if state.last.ended in kinds:
             found.setdefault(of, []).append(day)
     return found
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """Days that `failed_days` leaves out. asked: those given back to the retries already; empty: cancelled ones without rows."""
+
+    asked: int
+    cancelled: int
+    empty: int
+
+
+def not_taken(ledger: Ledger, wanted: Iterable[Of], days: Iterable[date] = ()) -> NotTaken:
+    """How many days of these assets, those of them that are named if any are, did not fail, and yet are not done."""
+    known = [(at, state.last.ended) for at, state in _known(ledger, wanted, days)]
+    cancelled = {at for at, ended in known if ended is Ended.CANCELLED}
+    emptied = {(Of(e.cluster, e.customer, e.dataset), day) for e in ledger.emptied() for day in e.window.days}
+    return NotTaken(sum(e is Ended.ASKED for _, e in known), len(cancelled), len(cancelled & emptied))
+
+
+def _known(ledger: Ledger, wanted: Iterable[Of], days: Iterable[date]) -> Iterator[tuple[tuple[Of, date], DayState]]:
+    of_these, named = set(wanted), set(days)
+    for at, state in sorted(read_failed_days(ledger).items()):
+        if at[0] in of_these and (not named or at[1] in named):
+            yield at, state
 
 
 def ask_again(ledger: Ledger, config: Config, days: Days, how: How) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`make demo`: data with planted defects, a before table, one backfill through Dagster's own daemon, an after table."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -74,7 +75,9 @@ def run(demo: Demo, console: Console) -> int:
         code = _shown(demo, state, console, started, running_before)
         if demo.keep:
             print_addresses(state, console)
-            console.print("the stack stays; end it with: backfill stop")
+            console.print(
+                f"the stack stays; end it with: backfill stop --folder {shlex.quote(str(demo.folder))}", soft_wrap=True
+            )
     return code
 
 

@@ -74,7 +74,8 @@ def hold(
         Refused: no reason is given.
         PipelineError: Dagster or the ledger is away; it says what is half done.
     """
-    if not why.strip():
+    why = _one_line(why)
+    if not why:
         raise Refused(
             "A pause needs a reason",
             where=cluster,
@@ -89,6 +90,11 @@ def hold(
             write_pause(ledger, cluster, why=why, by_whom=by_whom, is_stopped=is_stopped)
             kept = read_pauses(ledger)[cluster]
     return None if (kept.why, kept.by_whom) == (why, by_whom) else kept
+
+
+def _one_line(text: str) -> str:
+    """Terminals would obey control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pause | None:
@@ -139,7 +145,7 @@ def _half_done(what: str, error: PipelineError, again: str) -> PipelineError:
         what,
         where=error.where,
         why=f"{error.what}: {error.why}",
-        next_step=f"mend that, and repeat it: {again}",
+        next_step=f"{error.next_step}; then repeat it: {again}",
         kind=error.kind,
         code=error.code,
     )

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,7 @@ def test_a_storage_that_is_away_is_told_as_a_mistake_of_the_selection(tmp_path: 
     assert {e.what for e in errors.values()} == {f"Dagster failed to {asked}" for asked in questions}
     assert {e.kind for e in errors.values()} == {Kind.RETRY}
     assert "file is not a database" in errors["list the runs"].why
+    assert "SELECT" not in " ".join(map(str, errors.values())), "nobody who reads this wrote it"
     assert "selection" not in " ".join(map(str, errors.values()))
 
 
@@ -206,3 +208,12 @@ def test_a_wait_of_hours_ends_as_failed_when_dagsters_storage_is_away_for_a_mome
         states = wait(client, {"north": "b1"}, lambda _: None, lambda e: told.append(e.what), sleep=next_answer)
     assert states["north"].status == "COMPLETED"
     assert told == ["Dagster failed to say how the backfill is"]
+
+
+def test_a_server_that_is_no_dagster_is_told_as_one_that_is_away(tmp_path: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        error = told(DagsterClient(f"http://127.0.0.1:{server.server_port}", seconds=SECONDS).unfinished_runs)
+        server.shutdown()
+    assert (error.what, error.kind) == ("What answers there is no Dagster webserver", Kind.UNREACHABLE)

@@ -9,7 +9,7 @@ from backfill_pipeline.defs.retry import request_of
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.guards import Approval, approvals
 from backfill_pipeline.domain.retries import Ended, due
-from backfill_pipeline.operations.again import ask_again
+from backfill_pipeline.operations.again import NotTaken, ask_again, failed_days, not_taken
 from backfill_pipeline.operations.launch import How
 from backfill_pipeline.operations.survey import survey
 from backfill_pipeline.stores.failed_days import failed_days_of
@@ -88,3 +88,15 @@ def test_days_that_nobody_will_do_again_are_shown_without_a_way_to_do_them(engin
     assert emptied.command == (
         f"backfill reset --cluster north --dataset conversations {past.customer} 2026-01-05..2026-01-07"
     )
+
+
+def test_days_that_are_asked_for_or_cancelled_are_told_as_days_that_never_failed(engines: Live, ledger: Ledger) -> None:
+    past = Past(ledger)
+    past.failed(window(1, 2))
+    past.emptied(window(9, 10))
+    past.failed(window(8, 10), ended=Ended.CANCELLED)
+    past.failed(window(20, 23))
+    ask_again(ledger, config_of(engines.config, (past.cluster, past.customer)), {past.of: window(20, 23).days}, HOW)
+    assert failed_days(ledger, [past.of]) == {past.of: list(window(1, 2).days)}
+    assert not_taken(ledger, [past.of]) == NotTaken(asked=4, cancelled=3, empty=2)
+    assert not_taken(ledger, [past.of], window(10, 20).days) == NotTaken(asked=1, cancelled=1, empty=1)

@@ -73,6 +73,11 @@ def test_a_pause_without_a_reason_puzzles_the_others(ledger: Ledger, why: str) -
     assert (slots, paused_clusters(ledger)) == ([], frozenset())
 
 
+def test_a_reason_with_control_characters_is_obeyed_by_the_terminals_of_others(ledger: Ledger) -> None:
+    hold(lambda *_: None, ledger, "north", why="its\ndisk \x1b[31mé", by_whom="alice")
+    assert read_pauses(ledger)["north"].why == "its disk [31mé"
+
+
 class Slots:
     """A Dagster that takes the slots of a pool."""
 
