@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from kubernetes import client
@@ -19,6 +20,7 @@ from backfill_pipeline_tests.kubernetes.test_launch import CRONJOB, HELLO, launc
 from backfill_pipeline_tests.standstill import standing_still
 
 COUNTS = ("python", "-uc", "import time\nfor i in range(60): print('line', i); time.sleep(0.2)")
+BEGINNINGS = 5  # about each third one is seen before the roles are read
 ALL_LINES = [f"line {i}" for i in range(60)]
 
 
@@ -153,3 +155,23 @@ def test_k2_a_job_whose_launcher_was_killed_between_create_and_answer_is_adopted
         jobs.ensure(launch())
     assert KubernetesJobs(alone.api, alone.name, None).ensure(launch()).adopted
     assert threading.active_count() < 50
+
+
+def test_an_api_server_that_has_just_begun_and_forbids_everything_is_taken_for_a_missing_right(
+    alone: Namespace, account: client.ApiClient, control_plane: TestCluster
+) -> None:
+    """Until it has read the roles it answers 403 to whoever is allowed: the days were emptied, and left to a person."""
+    jobs, errors = KubernetesJobs(account, alone.name, None), list[PipelineError]()
+
+    def answered(before: int) -> bool:
+        try:
+            jobs.status("none")
+        except PipelineError as error:
+            errors.append(error)
+            return False
+        return len(errors) > before
+
+    for _ in range(BEGINNINGS):
+        os.kill(api_server(control_plane), signal.SIGKILL)
+        until("it answers again", partial(answered, len(errors)), seconds=60)
+    assert [str(e) for e in errors if not e.may_pass] == []

@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 from backfill_pipeline.clients.kubernetes.errors import translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
+from backfill_pipeline.clients.kubernetes.readiness import wait_until_ready
 from backfill_pipeline.clients.kubernetes.state import at_work, disruptions, has_ended, outlived, status_of, task_of
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
@@ -306,9 +307,19 @@ class KubernetesJobs:
         """The answer as the API server gave it: its own names, no classes of one client version."""
         try:
             how = {**options, "_preload_content": False, "_request_timeout": CALL_SECONDS}
-            return dict(json.loads(self._logged_in(lambda: call(*args, **how)).data))
+            return dict(json.loads(self._permitted(lambda: call(*args, **how)).data))
         except (ApiException, HTTPError) as error:
             raise translate(error, f"Kubernetes did not {what}", self._where()) from None
+
+    def _permitted(self, call: Callable[[], T]) -> T:
+        """What an API server forbids may be allowed: one that has just begun has not read the roles yet."""
+        try:
+            return self._logged_in(call)
+        except ApiException as error:
+            if error.status != 403:
+                raise
+        wait_until_ready(self._api)
+        return self._logged_in(call)
 
     def _logged_in(self, call: Callable[[], T]) -> T:
         """A login is renewed where the server takes it no more: a token's file is written anew, a certificate runs out."""
