@@ -3,7 +3,6 @@
 Its page shows them, lists of runs are filtered by them, the retry sensor acts on them.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -15,9 +14,8 @@ from backfill_pipeline.defs import tags
 from backfill_pipeline.domain.causes import Cause, Remedy, around
 from backfill_pipeline.domain.errors import PipelineError
 from backfill_pipeline.domain.failures import Diagnosis, diagnose_error
+from backfill_pipeline.domain.masking import mask
 
-MASK = "***"
-_CREDENTIALS = re.compile(r"://\S*@")
 _NOT_OURS = "read the error on the run's page: it is none that was foreseen"
 
 
@@ -67,10 +65,8 @@ def tell_cause(step: Step, why: Diagnosis, *, whole_window: bool = False) -> Non
 
 def _not_foreseen(error: Exception, config: Config) -> Diagnosis:
     """Not by what it says: rules know the words of the systems, and this may quote anything."""
-    text = f"{type(error).__name__}: {error}"
-    for secret in sorted(_secrets(config), key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return Diagnosis(Cause.UNKNOWN, Remedy.ONCE, around(_CREDENTIALS.sub(f"://{MASK}@", text), 0), _NOT_OURS)
+    text = mask(f"{type(error).__name__}: {error}", _secrets(config))
+    return Diagnosis(Cause.UNKNOWN, Remedy.ONCE, around(text, 0), _NOT_OURS)
 
 
 def _secrets(config: Config) -> Iterator[str]:

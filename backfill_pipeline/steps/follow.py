@@ -13,6 +13,7 @@ from backfill_pipeline.domain.contracts import Progress, labelled_from_line
 from backfill_pipeline.domain.datasets import DATASETS
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose
+from backfill_pipeline.domain.masking import mask
 from backfill_pipeline.domain.plans import Attempt, Launch
 from backfill_pipeline.steps.cancelled import CANCEL_SECONDS, ended_on_cancel
 from backfill_pipeline.steps.executions import job_log, learn_from_log, learn_from_temporal
@@ -157,7 +158,7 @@ def _ends(watched: Watched) -> tuple[ExecutionEnd, ...]:
     for workflow_id, profile in sorted(watched.profiles.items(), key=lambda item: item[1]):
         status = watched.statuses[workflow_id]
         done = status.progress.done if status.progress else None
-        ends.append(ExecutionEnd(workflow_id, profile, status.state, done, status.failure))
+        ends.append(ExecutionEnd(workflow_id, profile, status.state, done, mask(status.failure)))
     return tuple(ends)
 
 
@@ -172,7 +173,7 @@ def _problems(systems: Systems, watched: Watched) -> tuple[str, ...]:
     problems += [
         f"no execution was started for profile {p}, as far as the Job's log and Temporal tell" for p in watched.missing
     ]
-    return tuple(problems)
+    return tuple(map(mask, problems))
 
 
 def _last_lines(systems: Systems, watched: Watched) -> str:

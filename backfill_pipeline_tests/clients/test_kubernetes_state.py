@@ -124,6 +124,13 @@ def test_a_pending_job_says_what_it_waits_for() -> None:
     quota = {"reason": "FailedCreate", "message": "pods is forbidden: exceeded quota: none"}
     assert "exceeded quota" in status_of(job(), [], [{"reason": "SuccessfulCreate"}, quota]).reason
     assert status_of(job(), []).reason == "no pod yet"
+    assert status_of({**job(), "spec": {"managedBy": "kubernetes.io/job-controller"}}, []).reason == "no pod yet"
+
+
+def test_a_job_that_another_controller_has_not_taken_waits_without_a_word_of_it() -> None:
+    status = status_of({**job(), "spec": {"managedBy": "kueue.x-k8s.io/multikueue"}}, [])
+    assert (status.state, status.is_stuck) == (JobState.PENDING, False), "it may be its turn in an hour"
+    assert "kueue.x-k8s.io/multikueue manages this Job" in status.reason
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ErrImageNeverPull", "CreateContainerConfigError"])

@@ -60,6 +60,23 @@ def test_k1_a_job_that_fails_is_told_with_its_log_and_its_days_are_red_until_a_r
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
+def test_what_a_job_prints_of_its_secrets_stands_in_the_audit_where_nobody_may_take_it_back(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    claim, prints = small.claim(), "echo postgresql://app:S3CRET@db/x; echo PG_PASSWORD=S3CRET; echo bye; exit 3"
+    with small.live.systems(CLUSTER) as systems:
+        followed, _ = run(jobs_that(systems, tmp_path, prints), claim)
+        with systems.ledger.transaction() as connection:
+            rows = connection.execute(
+                "SELECT a::text FROM audit.attempts a WHERE attempt_id = %s", [claim.attempt_id]
+            ).fetchall()
+    assert rows
+    assert "bye" in followed.problems[0]
+    assert "S3CRET" not in f"{followed} {rows}"
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
 def test_a_profile_without_an_execution_is_named_though_its_job_succeeded(small: Small) -> None:
     small.damaged()
     claim = replace(small.claim(), profiles=("default", "support"))

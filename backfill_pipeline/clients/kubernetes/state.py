@@ -13,6 +13,7 @@ STUCK = (
     *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
     *("CreateContainerConfigError", "CreateContainerError"),
 )
+OWN_CONTROLLER = "kubernetes.io/job-controller"
 QUOTA = ("exceeded quota", "status unknown for quota")
 
 
@@ -55,9 +56,15 @@ def _pending(job: Tree, pods: Sequence[Tree], events: Sequence[Tree], thrown_out
     suspended = _condition(job, "Suspended")
     refused = None if suspended else _refused(events)
     waits = "; ".join([*thrown_out, *_waits(pods)])
-    reason = waits or next((_said(tree) for tree in (suspended, refused) if tree), "no pod yet")
+    reason = waits or next((_said(tree) for tree in (suspended, refused) if tree), _no_pod(job))
     is_stuck = _is_stuck(pods) or (refused is not None and not _may_pass(refused))
     return JobStatus(JobState.PENDING, reason=reason, is_stuck=is_stuck)
+
+
+def _no_pod(job: Tree) -> str:
+    manager = job.get("spec", {}).get("managedBy") or OWN_CONTROLLER
+    others = f": {manager} manages this Job, and Kubernetes itself leaves it alone. Look there why it has not begun"
+    return "no pod yet" + (others if manager != OWN_CONTROLLER else "")
 
 
 def outlived(job: Tree | None, pods: Sequence[Tree]) -> JobStatus | None:
