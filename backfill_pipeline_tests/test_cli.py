@@ -59,10 +59,10 @@ MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REVERSED = [("2026-01-02", "2026-01-01"), ("2026-13-01", "2026-01-01"), ("", "")]
 
 
-def run(*arguments: str, code: str | None = None) -> "subprocess.CompletedProcess[str]":
-    how = ["-c", code] if code else ["-m", "backfill_pipeline.cli"]
+def run(*arguments: str, code: str | None = None, piped: str | None = None) -> "subprocess.CompletedProcess[str]":
+    how = [sys.executable, *(["-c", code] if code else ["-m", "backfill_pipeline.cli"]), *arguments]
     env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([sys.executable, *how, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(how, env=env, input=piped, capture_output=True, text=True, timeout=60)
 
 
 def test_the_commands_that_the_readme_names_are_there() -> None:
@@ -331,6 +331,21 @@ def test_a_question_that_nobody_can_answer_ends_with_a_traceback(
         confirm(False, "Delete?")
     assert "give --yes" in capsys.readouterr().err
     confirm(True, "Delete?")
+
+
+ASKED = "from backfill_pipeline.cli.options import confirm; confirm(False, 'Delete?'); print('agreed')"
+ASKING = f"import typer\ndef ask() -> None:\n    {ASKED}\ntyper.run(ask)"
+
+
+@pytest.mark.parametrize(
+    ("piped", "code", "hint"),
+    [("", 1, True), ("what?\n", 1, True), ("n\n", 1, False), ("\n", 1, False), ("y\n", 0, False), ("yes\n", 0, False)],
+)
+def test_a_script_is_not_told_what_it_lacks_or_its_answer_is_not_taken(piped: str, code: int, hint: bool) -> None:
+    done = run(code=ASKING, piped=piped)
+    assert (done.returncode, "agreed" in done.stdout) == (code, code == 0), done.stderr
+    assert ("give --yes" in done.stderr) is hint
+    assert ("Aborted." in done.stderr) is bool(code)
 
 
 OF = Of("north", "acme", "conversations")
