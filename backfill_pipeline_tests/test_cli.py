@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from backfill_pipeline import cli
-from backfill_pipeline.cli.options import begun, confirm
+from backfill_pipeline.cli.options import begun
 from backfill_pipeline.cli.wait import waited
 from backfill_pipeline.cli.work import taken
 from backfill_pipeline.clients.dagster import BackfillState, DagsterClient
@@ -320,32 +320,6 @@ def test_what_goes_away_in_the_middle_of_a_command_is_told_as_bad_input(
     if isinstance(ended.value, typer.Exit):
         assert ended.value.exit_code == 1
         assert "It went" in capsys.readouterr().err
-
-
-def test_a_question_that_nobody_can_answer_ends_with_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Whose input is closed has none, in Python too."""
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(typer.Abort):
-        confirm(False, "Delete?")
-    assert "give --yes" in capsys.readouterr().err
-    confirm(True, "Delete?")
-
-
-ASKED = "from backfill_pipeline.cli.options import confirm; confirm(False, 'Delete?'); print('agreed')"
-ASKING = f"import typer\ndef ask() -> None:\n    {ASKED}\ntyper.run(ask)"
-
-
-@pytest.mark.parametrize(
-    ("piped", "code", "hint"),
-    [("", 1, True), ("what?\n", 1, True), ("n\n", 1, False), ("\n", 1, False), ("y\n", 0, False), ("yes\n", 0, False)],
-)
-def test_a_script_is_not_told_what_it_lacks_or_its_answer_is_not_taken(piped: str, code: int, hint: bool) -> None:
-    done = run(code=ASKING, piped=piped)
-    assert (done.returncode, "agreed" in done.stdout) == (code, code == 0), done.stderr
-    assert ("give --yes" in done.stderr) is hint
-    assert ("Aborted." in done.stderr) is bool(code)
 
 
 OF = Of("north", "acme", "conversations")
