@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from backfill_pipeline import cli
-from backfill_pipeline.cli.options import begun, confirm
+from backfill_pipeline.cli.options import begun
 from backfill_pipeline.cli.wait import waited
 from backfill_pipeline.cli.work import taken
 from backfill_pipeline.clients.dagster import BackfillState, DagsterClient
@@ -59,10 +59,10 @@ MONTH = ("--start-time", "2026-01-01", "--end-time", "2026-01-31")
 REVERSED = [("2026-01-02", "2026-01-01"), ("2026-13-01", "2026-01-01"), ("", "")]
 
 
-def run(*arguments: str, code: str | None = None) -> "subprocess.CompletedProcess[str]":
-    how = ["-c", code] if code else ["-m", "backfill_pipeline.cli"]
+def run(*arguments: str, code: str | None = None, piped: str | None = None) -> "subprocess.CompletedProcess[str]":
+    how = [sys.executable, *(["-c", code] if code else ["-m", "backfill_pipeline.cli"]), *arguments]
     env = {**os.environ, "COLUMNS": "200"}
-    return subprocess.run([sys.executable, *how, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(how, env=env, input=piped, capture_output=True, text=True, timeout=60)
 
 
 def test_the_commands_that_the_readme_names_are_there() -> None:
@@ -320,17 +320,6 @@ def test_what_goes_away_in_the_middle_of_a_command_is_told_as_bad_input(
     if isinstance(ended.value, typer.Exit):
         assert ended.value.exit_code == 1
         assert "It went" in capsys.readouterr().err
-
-
-def test_a_question_that_nobody_can_answer_ends_with_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Whose input is closed has none, in Python too."""
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(typer.Abort):
-        confirm(False, "Delete?")
-    assert "give --yes" in capsys.readouterr().err
-    confirm(True, "Delete?")
 
 
 OF = Of("north", "acme", "conversations")

@@ -44,6 +44,8 @@ Days = Annotated[
     typer.Argument(help="Days such as 2026-01-05, or ranges such as 2026-01-05..2026-01-09; none: all that failed."),
 ]
 
+NOBODY_ANSWERS = "There is no input to answer on: give --yes"
+
 
 def day_of(text: str | None) -> date | None:
     """A day as people write it; None where none is given.
@@ -101,12 +103,20 @@ def how_of(why: str | None, job_days: int | None, approve: list[str] | None, *, 
 
 
 def confirm(yes: bool, question: str) -> None:
-    """Ask, unless --yes was given; no answer, as in a script, is a no; nor is there one where nobody can give any."""
-    if not yes and sys.stdin is None:
-        typer.echo(f"{question} There is no input to answer on: give --yes", err=True)
+    """Ask, unless --yes was given; no answer is a no, and where nobody can give one, as in a script, --yes is named."""
+    if yes:
+        return
+    if sys.stdin is None:
+        typer.echo(f"{question} {NOBODY_ANSWERS}", err=True)
         raise typer.Abort()
-    if not yes:
-        typer.confirm(question, abort=True)
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort:
+        if not sys.stdin.isatty():
+            typer.echo(f"\n{NOBODY_ANSWERS}", err=True)
+        raise
+    if not agreed:
+        raise typer.Abort()
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from backfill_pipeline.config.base import (
+    Given,
     Host,
     Model,
     Name,
     PageUrl,
-    Seconds,
+    Port,
+    Timeout,
     Variable,
     missing_variable,
     read,
@@ -25,7 +27,7 @@ class Secret(Model):
     """Where a password is found; neither set means there is none."""
 
     password_env: Variable | None = None
-    password_file: Path | None = None
+    password_file: Given | None = None
 
     def password(self) -> str | None:
         """The secret itself, read when it is needed and never kept.
@@ -46,7 +48,7 @@ class Alerts(Model):
     webhook_env: Variable | None = Field(
         None, description="variable that holds its address; none: alerts are only logged"
     )
-    webhook_file: Path | None = Field(None, description="or the file that holds it")
+    webhook_file: Given | None = Field(None, description="or the file that holds it")
 
     def webhook(self) -> str | None:
         """As `Secret.password`."""
@@ -80,12 +82,12 @@ class PostgresAddress(Reached, Secret):
     """One PostgreSQL database; `host` may be a socket's directory."""
 
     host: Host = Field("", validate_default=True)
-    port: int = Field(5432, ge=1, le=65535, validate_default=True)
+    port: Port = Field(5432, validate_default=True)
     database: Name
     user: str = "postgres"
-    sslmode: str = "prefer"
-    connect_timeout_seconds: Seconds = 10
-    statement_timeout_seconds: Seconds = 600
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    connect_timeout_seconds: Timeout = 10
+    statement_timeout_seconds: Timeout = 600
 
     def __str__(self) -> str:
         return f"postgresql://{self.host}:{self.port}/{self.database}{self._by()}"
@@ -93,7 +95,7 @@ class PostgresAddress(Reached, Secret):
 
 class Replica(Reached):
     host: Host = Field("", validate_default=True)
-    port: int = Field(8123, ge=1, le=65535, validate_default=True)
+    port: Port = Field(8123, validate_default=True)
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}{self._by()}"
@@ -120,8 +122,8 @@ class ClickHouseAddress(Secret):
     cluster: Name = Field("conversations", description="name in system.clusters")
     user: str = "default"
     secure: bool = False
-    connect_timeout_seconds: Seconds = 10
-    query_timeout_seconds: Seconds = 600
+    connect_timeout_seconds: Timeout = 10
+    query_timeout_seconds: Timeout = 600
     delete: Literal["lightweight", "alter"] = "lightweight"
     row_version: Literal["marker"] = Field("marker", description="what workers write; other workers' ways are to come")
     known_views: list[str] = Field([], description="materialized views on the targets that you rebuild yourself")

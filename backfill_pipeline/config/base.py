@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import ID_FORM, check_id
@@ -35,7 +35,37 @@ Host = Annotated[str, Field(pattern=r"^[^@\s]+$")]  # no `user:password@` that w
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]  # a secret in its name's place would be printed
 PageUrl = Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-Seconds = Annotated[int, Field(gt=0)]
+
+
+def _number(value: object) -> object:
+    """Python takes a boolean for a number, and YAML a word such as `no` for a boolean."""
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, found {str(value).lower()}")
+    return value
+
+
+def _path(value: object) -> object:
+    """Python takes no path for the current folder."""
+    if value == "":
+        raise ValueError("expected a path, found an empty one")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_number)]
+Real = Annotated[float, BeforeValidator(_number)]
+Given = Annotated[Path, BeforeValidator(_path)]
+
+# The upper bounds are far above what is of use, and below what Python, Kubernetes, PostgreSQL and Dagster can hold.
+_MONTH = 30 * 24 * 3600
+Span = Annotated[Real, Field(ge=0, le=_MONTH)]  # in seconds
+Seconds = Annotated[Real, Field(ge=0.01, le=_MONTH)]
+Timeout = Annotated[Whole, Field(ge=1, le=7 * 24 * 3600)]  # in seconds; as milliseconds PostgreSQL keeps it in 32 bits
+Share = Annotated[Real, Field(ge=0, le=1)]
+Count = Annotated[Whole, Field(ge=0, le=1_000_000)]
+Rows = Annotated[Whole, Field(ge=1, le=10**15)]
+Days = Annotated[Whole, Field(ge=1, le=366)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+Context = Annotated[str, Field(pattern=r"^[^-]")]  # of a kubeconfig; kubectl would take a hyphen for an option
 
 
 def refuse_twice(names: list[str], what: str) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from backfill_pipeline.config.addresses import Alerts, ClickHouseAddress, PostgresAddress, Secret, TemporalAddress
-from backfill_pipeline.config.base import ConfigError, Id, M, Model, named, refuse_twice
+from backfill_pipeline.config.base import ConfigError, Days, Id, M, Model, Whole, named, refuse_twice
 from backfill_pipeline.config.health import HealthLimits
 from backfill_pipeline.config.limits import Limits, Verification
 from backfill_pipeline.config.reach import Launcher, each_reached, reached
@@ -17,7 +17,7 @@ from backfill_pipeline.domain.datasets import DATASETS
 class Customer(Model):
     id: Id
     profiles: list[Id] = Field(["default"], min_length=1)
-    window_days: int = Field(10, ge=1, le=366, description="days of one run, one delete, one Job")
+    window_days: Days = Field(10, description="days of one run, one delete, one Job")
     owner: str | None = Field(
         None,
         pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+)$",
@@ -29,8 +29,10 @@ class Cluster(Model):
     name: Id
     customers: list[Customer] = Field(min_length=1)
     first_day: date = date(2026, 1, 1)
-    retention_days: int | None = Field(None, ge=1, description="PostgreSQL keeps no older rows; older windows refuse")
-    max_runs: int = Field(2, ge=1, description="runs at once on this cluster")
+    retention_days: Whole | None = Field(
+        None, ge=1, le=36_600, description="PostgreSQL keeps no older rows; older windows refuse"
+    )
+    max_runs: Whole = Field(2, ge=1, le=1000, description="runs at once on this cluster; Dagster's pools take no more")
     launcher: Launcher = Launcher()  # before the addresses, whose forwards take what they leave out from it
     postgres: PostgresAddress | None = None
     clickhouse: ClickHouseAddress | None = None

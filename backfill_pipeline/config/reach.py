@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from backfill_pipeline.config.base import M, Model
+from backfill_pipeline.config.base import Context, Given, M, Model, Port
 
 LOOPBACK = "127.0.0.1"
 NOT_OPEN = f"{LOOPBACK}:0"
@@ -18,13 +18,13 @@ class Launcher(Model):
     """How Jobs are started: `local` runs the manifest's command as a subprocess, `kubernetes` makes Jobs of a cluster."""
 
     kind: Literal["local", "kubernetes"] = "local"
-    manifests: Path = Field(Path("deploy/cronjobs"), description="local: folder of the CronJobs' manifests")
-    jobs: Path = Field(Path(".local/jobs"), description="local: folder of the Jobs and their logs")
+    manifests: Given = Field(Path("deploy/cronjobs"), description="local: folder of the CronJobs' manifests")
+    jobs: Given = Field(Path(".local/jobs"), description="local: folder of the Jobs and their logs")
     namespace: str = Field("cron", pattern=NAMESPACE_FORM, description="kubernetes: of the CronJobs and their Jobs")
-    context: str | None = Field(
-        None, min_length=1, description="kubernetes: of the kubeconfig; none: the account of the pod that this runs in"
+    context: Context | None = Field(
+        None, description="kubernetes: of the kubeconfig; none: the account of the pod that this runs in"
     )
-    kubeconfig: Path | None = Field(None, description="kubernetes: the file; default: KUBECONFIG or ~/.kube/config")
+    kubeconfig: Given | None = Field(None, description="kubernetes: the file; default: KUBECONFIG or ~/.kube/config")
 
     @model_validator(mode="after")
     def _keys_fit_the_kind(self) -> "Launcher":
@@ -49,10 +49,10 @@ class Forward(Model):
     """What `kubectl port-forward` leads to."""
 
     target: str = Field(pattern=r"^(service|pod)/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")
-    port: int = Field(ge=1, le=65535, description="of the service, or of the pod")
+    port: Port = Field(description="of the service, or of the pod")
     namespace: str | None = Field(None, pattern=NAMESPACE_FORM, description="default: the launcher's")
-    context: str | None = Field(None, min_length=1, description="default: the launcher's")
-    kubeconfig: Path | None = Field(None, description="default: the launcher's")
+    context: Context | None = Field(None, description="default: the launcher's")
+    kubeconfig: Given | None = Field(None, description="default: the launcher's")
 
     def with_defaults(self, launcher: Launcher) -> "Forward":
         """A context is never guessed: kubectl's current one may be of another cluster.

@@ -133,7 +133,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Signals:
-    """ledger, runs, launched: None where they were not told. open: per cluster that answered.
+    """ledger, runs, launched: None where they were not told. open: per cluster that answered. cut: as of `Status`.
 
     asked_sensor: whether Dagster was asked for the retry sensor; sensor: None where it has none.
     held: attempt ids that the ledger knows -> whether their lease is good; None where it was not told.
@@ -150,6 +150,7 @@ class Signals:
     launched: tuple[Launched, ...] | None = None
     asked_sensor: bool = False
     sensor: Sensor | None = None
+    cut: tuple[str, ...] = ()
 
 
 # What it adds up to.
@@ -281,7 +282,7 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Status:
-    """launched: backfills that have no run yet of their days."""
+    """launched: backfills that have no run yet of their days. cut: which days that were asked for are not there, and why."""
 
     asked_at: datetime
     clusters: tuple[ClusterStatus, ...]
@@ -290,6 +291,7 @@ class Status:
     strangers: tuple[Stranger, ...]
     unasked: tuple[Unasked, ...]
     launched: tuple[Launched, ...] = ()
+    cut: tuple[str, ...] = ()
 
     @property
     def is_unanswered(self) -> bool:

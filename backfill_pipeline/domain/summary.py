@@ -62,6 +62,7 @@ def summed(signals: Signals) -> Status:
         strangers=tuple(strangers(signals)),
         unasked=signals.unasked,
         launched=tuple(launched(signals)),
+        cut=signals.cut,
     )
 
 

@@ -53,7 +53,8 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
     Raises:
         Refused: no cluster has any of the days.
     """
-    chosen = chosen_of(wanted, now().date())
+    today = now().date()
+    chosen = chosen_of(wanted, today)
     answers = asked(_questions(wanted, chosen), SECONDS)
     found = {c: a for (kind, c), a in answers.items() if kind == "Temporal" and not isinstance(a, PipelineError)}
     shown = {c: _shown(wanted, c, executions) for c, executions in found.items()}
@@ -72,6 +73,7 @@ def status(wanted: Asked, *, now: Callable[[], datetime] = lambda: datetime.now(
             open=shown,
             attempts=None if isinstance(attempts, PipelineError) else attempts,
             unasked=tuple(_unasked(wanted, {**answers, (ATTEMPTS, ""): attempts})),
+            cut=tuple(_cut(wanted, today)),
         )
     )
 
@@ -110,6 +112,15 @@ def _chosen(wanted: Asked, cluster: Cluster, today: date) -> Chosen:
         max_runs=cluster.max_runs,
         window_days={c.id: c.window_days for c in cluster.customers},
     )
+
+
+def _cut(wanted: Asked, today: date) -> Iterator[str]:
+    names = dict.fromkeys(of.cluster for of in wanted.assets)
+    later = [n for n in names if wanted.first and wanted.first < wanted.config.cluster(n).first_day]
+    if later:
+        yield f"days of {', '.join(later)} begin at its first_day: {wanted.first} is before it"
+    if wanted.last and wanted.last >= today:
+        yield f"days end yesterday: {wanted.last} is not over"
 
 
 def _no_days(wanted: Asked, today: date) -> Refused:

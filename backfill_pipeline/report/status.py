@@ -62,6 +62,7 @@ def _parts(status: Status) -> Iterator[RenderableType]:
         if rows:
             yield table(rows)
             yield from _cut(rows)
+    yield from days_cut(status)
     yield from not_asked(status)
 
 
@@ -80,6 +81,10 @@ def held_up(status: Status) -> Iterator[Text]:
 
 def not_begun(status: Status) -> Iterator[Text]:
     return (Text(_launch(each, status.asked_at)) for each in status.launched)
+
+
+def days_cut(status: Status) -> Iterator[Text]:
+    return (Text(line) for line in status.cut)
 
 
 def not_asked(status: Status) -> Iterator[Text]:

@@ -15,6 +15,7 @@ from backfill_pipeline.report.status import (
     MAX_ROWS,
     WIDTH,
     clusters_table,
+    days_cut,
     held_up,
     lists,
     not_asked,
@@ -41,7 +42,7 @@ class Watched:
 
     def _fill(self, screen: "_Screen") -> None:
         screen.add(self._clusters, self.status.clusters, "clusters")
-        notes = [*not_asked(self.status), *held_up(self.status), *not_begun(self.status)]
+        notes = [part for of in (not_asked, days_cut, held_up, not_begun) for part in of(self.status)]
         screen.add(lambda some: Group(*some), notes, "notes", kept=screen.room // LATER)
         parts = list(zip(LISTS, lists(self.status), strict=True))
         for at, (name, (rows, table)) in enumerate(parts):

@@ -19,6 +19,12 @@ EVICTED: Job one failed: BackoffLimitExceeded (Job has reached the specified bac
 EVICTED: Job one failed: BackoffLimitExceeded (Job has reached the specified backoff limit); pod TerminationByKubelet: Pod was
     terminated in response to imminent node shutdown.; container Error, exit code 143; its log ends:
 """,
+    "a pod's own deadline, of which no message tells": """
+DEADLINE: Job one failed: BackoffLimitExceeded (Job has reached the specified backoff limit); pod DeadlineExceeded; container
+    Error, exit code 143; its log ends: Ended by SIGTERM: the executions logged above go on, the others were not started
+DEADLINE: Job one failed: BackoffLimitExceeded (Job has reached the specified backoff limit); container Error, exit code 143;
+    pod DeadlineExceeded
+""",
     AWAY: """
 IMAGE_PULL: Job one failed: it can't start: ErrImagePull (failed to pull and unpack image "r.example/x:1": failed to resolve
     reference "r.example/x:1": failed to do request: Head "https://r.example/v2/x/manifests/1": dial tcp 10.0.0.1:443: i/o

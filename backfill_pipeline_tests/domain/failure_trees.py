@@ -105,6 +105,7 @@ TREES: tuple[tuple[Cause, Trees], ...] = (
             [],
         ),
     ),
+    (Cause.DEADLINE, (BACK_OFF, [terminated("Error", 143, reason="DeadlineExceeded")], [])),
     (Cause.GONE, (None, [], [])),
     (Cause.UNKNOWN, (BACK_OFF, [terminated("Error", 3)], [])),
 )

@@ -38,6 +38,7 @@ FALSE_FRIENDS = (
     "a query_wait_timeout of 120 s is configured",
     "the Job of customer Shutdown, profile pod NodeLost (acme): 143 rows too few",
     "exit code 143 is told for a signal",
+    "the Job of customer acme, profile pod DeadlineExceeded (acme): 3 rows too few",
     "customer broken pipe, profile i/o timeout: 3 rows too few",
     "a heartbeat timeout of 60 s is configured",
     "Kubernetes did not create the Job [403]. Where: https://10.0.0.1, namespace jobs. Why: no. Next: ask.",

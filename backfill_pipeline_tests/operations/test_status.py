@@ -303,6 +303,25 @@ def test_today_is_called_left_although_nobody_may_do_it(engines: Live, past: Pas
     assert (row.first_day, row.last_day) == JANUARY
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "cut"),
+    [
+        (None, None, ()),
+        (*JANUARY, ()),
+        (None, NOW.date(), (f"days end yesterday: {NOW.date()} is not over",)),
+        (None, date(2027, 1, 1), ("days end yesterday: 2027-01-01 is not over",)),
+        (date(2025, 1, 1), None, ("days of north begin at its first_day: 2025-01-01 is before it",)),
+    ],
+)
+def test_days_that_were_asked_for_are_left_out_without_a_word(
+    engines: Live, past: Past, first: date | None, last: date | None, cut: tuple[str, ...]
+) -> None:
+    config = of(engines, past)
+    found = status(Asked(config, select(config), None, first, last), now=lambda: NOW)
+    assert found.cut == cut
+    assert [(c.first_day, c.last_day) for c in found.clusters] == [JANUARY]
+
+
 # The document.
 
 

@@ -19,6 +19,7 @@ from backfill_pipeline.domain.status import (
 )
 from backfill_pipeline.report.amounts import lasting, short
 from backfill_pipeline.report.status import status_tables
+from backfill_pipeline.report.watch import Watched
 from backfill_pipeline_tests.report.printing import printed
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
@@ -46,6 +47,13 @@ def test_a_column_falls_off_the_edge_of_the_terminal() -> None:
     assert row.split() == [
         "north", "24,180", "160", "9999", "1", "12", "3", "99,999", "4", "650M", "12.3k", "2d", "12h", "1m", "35s",
     ]  # fmt: skip
+
+
+def test_days_that_were_cut_off_are_told_nowhere() -> None:
+    line = "days end yesterday: 2027-01-01 is not over"
+    assert shown(cluster(), cut=(line,))[-1] == line
+    found = Status(NOW, (cluster(),), (), (), (), (), cut=(line,))
+    assert line in printed(Watched(found))
 
 
 def test_a_cluster_that_told_nothing_looks_like_an_idle_one() -> None:

@@ -9,7 +9,7 @@ ENDS: tuple[Rule, ...] = (
         "it was still at work, or had not begun, at its deadline",
         phrases=(
             r"\bDeadlineExceeded \(Job was\b",
-            r"\bpod DeadlineExceeded: ",
+            r"\bpod DeadlineExceeded(?:: |$|;)",
             r"\bTIMEOUT_TYPE_SCHEDULE_TO_CLOSE\b",
             r"\bits execution or run time-out was over\b",
             r"\bThe window was not over at its deadline\b",
