@@ -3,10 +3,8 @@
 import json
 import logging
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import yaml
 from backfill_pipeline.clients.kubernetes.login import opened
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline_tests.clients.api_standin import Server, served
 from backfill_pipeline_tests.clients.jobs import lives
 from backfill_pipeline_tests.clients.kubeconfigs import NOWHERE, kubeconfig, launcher, plugin, plugin_that_gives
 
@@ -68,28 +67,10 @@ def test_a_login_plugin_that_hangs_is_waited_for_without_an_end(
     assert not lives(int(file.read_text()))
 
 
-class Server(BaseHTTPRequestHandler):
-    """An API server that takes one token and has no Jobs."""
-
-    takes = ""
-
-    def do_GET(self) -> None:
-        is_known = self.headers["Authorization"] == f"Bearer {type(self).takes}"
-        status, answer = (200, {"items": []}) if "pods" in self.path else (404, {"message": "not found"})
-        self.send_response(status if is_known else 401)
-        self.end_headers()
-        self.wfile.write(json.dumps(answer if is_known else {"message": "Unauthorized"}).encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_port}"
-        served.shutdown()
+    with served() as address:
+        yield address
 
 
 @pytest.mark.parametrize("way", ["token file", "plugin"])

@@ -5,10 +5,13 @@ import re
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from backfill_pipeline.clients.forbidden import missing_right
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
+# What a call raises; a ValueError, where a request can't be written down or an answer is no JSON.
+TRANSLATED = (ApiException, HTTPError, ValueError)
 _AGAIN = "nothing is lost: a rerun adopts what was made"
 LOG_IN = "log in, or renew the credentials of the context"
 _OF_RIGHTS = re.compile(r'User "[^"]*" cannot ')
@@ -17,6 +20,8 @@ _ANONYMOUS = 'User "system:anonymous"'
 
 def translate(error: Exception, what: str, where: str) -> PipelineError:
     """what: the call that failed, in words. Every error of the client and of its transport becomes one of ours."""
+    if isinstance(error, ValueError) and not isinstance(error, HTTPError | json.JSONDecodeError):
+        return _unwritten(what, where, error)
     if not isinstance(error, ApiException) or not error.status:
         return _error(what, where, f"{type(error).__name__}: {error}", Kind.UNREACHABLE, f"look at the API; {_AGAIN}")
     message = _message(error)
@@ -31,6 +36,12 @@ def translate(error: Exception, what: str, where: str) -> PipelineError:
     if error.status == 429 or error.status >= 500:
         return _error(what, where, message, Kind.RETRY, _AGAIN, str(error.status))
     return _error(what, where, message, Kind.STOP, "read the message", str(error.status))
+
+
+def _unwritten(what: str, where: str, error: ValueError) -> PipelineError:
+    """Its own text may quote a header, and with it a credential."""
+    why = f"the request can't be written down: {type(error).__name__} (its text is not shown: it may hold a credential)"
+    return _error(what, where, why, Kind.STOP, "correct the server and the credentials in the kubeconfig")
 
 
 def _forbidden(what: str, where: str, message: str) -> PipelineError:

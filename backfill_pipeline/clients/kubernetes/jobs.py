@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
-from urllib3.exceptions import HTTPError
 
-from backfill_pipeline.clients.kubernetes.errors import translate
+from backfill_pipeline.clients.kubernetes.errors import TRANSLATED, translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
 from backfill_pipeline.clients.kubernetes.state import at_work, disruptions, has_ended, outlived, status_of, task_of
@@ -228,7 +227,7 @@ class KubernetesJobs:
         try:
             more = [("sinceTime", since)] if since else []
             answer = self._logged_in(lambda: self._opened_log(pod, [*asked, *more]))
-        except (ApiException, HTTPError) as error:
+        except TRANSLATED as error:
             raise translate(error, f"Kubernetes did not read the log of {pod}", self._where(f"pod/{pod}")) from None
         try:
             yield from answer.stream(amt=None, decode_content=False)
@@ -307,7 +306,7 @@ class KubernetesJobs:
         try:
             how = {**options, "_preload_content": False, "_request_timeout": CALL_SECONDS}
             return dict(json.loads(self._logged_in(lambda: call(*args, **how)).data))
-        except (ApiException, HTTPError) as error:
+        except TRANSLATED as error:
             raise translate(error, f"Kubernetes did not {what}", self._where()) from None
 
     def _logged_in(self, call: Callable[[], T]) -> T:

@@ -13,6 +13,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigLoader, KubeConfigMerger
 from yaml import YAMLError
 
+from backfill_pipeline.clients.kubernetes.credentials import NotSendableError, as_sent, in_utf8
 from backfill_pipeline.clients.kubernetes.errors import LOG_IN
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.clients.kubernetes.login_plugin import SILENT
@@ -43,22 +44,48 @@ def opened(given: Launcher) -> KubernetesJobs:
 
 
 def _logged_in(given: Launcher) -> client.ApiClient:
+    configuration = _Configuration(given)
+    with _told(given):
+        if given.context:
+            _configure(configuration, given, given.context)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+        for header in configuration.api_key.values():
+            as_sent(header)
+        return client.ApiClient(configuration)
+
+
+class _Configuration(client.Configuration):  # type: ignore[misc]
+    """Asked for the credentials before each call: what a file or a plugin gives by then is looked at like the first."""
+
+    def __init__(self, given: Launcher) -> None:
+        super().__init__()
+        self._given = given
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        with _told(self._given):
+            header = super().get_api_key_with_prefix(identifier, alias)
+            return as_sent(header) if header else None
+
+
+@contextmanager
+def _told(given: Launcher) -> Iterator[None]:
+    """What the client raises of a login, as our errors."""
     try:
-        return _client(given)
+        yield
+    except NotSendableError as error:
+        next_step = "correct the token where it comes from: `token`, `tokenFile` or the plugin of the context's user"
+        raise _no_way(given, str(error), next_step, Kind.STOP) from None
     except UNREADABLE as error:
-        is_told = isinstance(error, ConfigException | OSError)
-        why = str(error) if is_told else f"it can't be read as a kubeconfig: {type(error).__name__}: {error}"
         next_step = "correct `launcher.context` or `launcher.kubeconfig`; `kubectl config get-contexts` lists them"
-        raise _no_way(given, why, next_step, Kind.MISSING) from None
+        raise _no_way(given, _why(error), next_step, Kind.MISSING) from None
 
 
-def _client(given: Launcher) -> client.ApiClient:
-    configuration = client.Configuration()
-    if given.context:
-        _configure(configuration, given, given.context)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
-    return client.ApiClient(configuration)
+def _why(error: Exception) -> str:
+    if isinstance(error, ConfigException | OSError):
+        return str(error)
+    said = error.reason if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else error  # it quotes letters
+    return f"it can't be read as a kubeconfig: {type(error).__name__}: {said}"
 
 
 def _configure(configuration: client.Configuration, given: Launcher, context: str) -> None:
@@ -69,7 +96,8 @@ def _configure(configuration: client.Configuration, given: Launcher, context: st
     named = tree["contexts"].get_with_name(context)["context"]
     user = tree["users"].get_with_name(named["user"])["user"] if named.safe_get("user") else {}
     # What is changed here is not to be written back; what the client itself renews is.
-    save = None if _bound_plugin(user) else files.save_changes
+    is_changed = isinstance(user, ConfigNode) and any([_bound_plugin(user), in_utf8(user.value)])
+    save = None if is_changed else files.save_changes
     with _overheard() as said:
         KubeConfigLoader(tree, context, config_base_path=None, config_persister=save).load_and_set(configuration)
     if not (configuration.api_key or configuration.cert_file):
@@ -79,9 +107,9 @@ def _configure(configuration: client.Configuration, given: Launcher, context: st
         configuration.proxy, configuration.no_proxy = proxy, None
 
 
-def _bound_plugin(user: Container[str]) -> bool:
+def _bound_plugin(user: ConfigNode) -> bool:
     """The client waits for it without a deadline: now, and inside of a call when what it gave has expired."""
-    if not isinstance(user, ConfigNode) or "exec" not in user or "command" not in user["exec"]:
+    if "exec" not in user or "command" not in user["exec"]:
         return False
     plugin = user["exec"].value
     plugin["args"] = [*BOUNDED, str(PLUGIN_SECONDS), plugin["command"], *(plugin.get("args") or [])]
