@@ -33,7 +33,7 @@ def refused(path: Path) -> PipelineError:
     ("user", "said"),
     [
         (MISSING_PLUGIN, "no-such-plugin"),
-        (plugin("import sys; sys.exit('the session has expired')"), "the session has expired"),
+        (plugin("import sys; sys.exit('the session has expired')"), f"the plugin {sys.executable} ended with 1"),
         (plugin("print('no JSON')"), "failed to decode process output"),
         (plugin_that_gives({}), "missing token or clientCertificateData"),
     ],
@@ -65,6 +65,34 @@ def test_a_login_plugin_that_hangs_is_waited_for_without_an_end(
     assert error.kind is Kind.UNREACHABLE
     assert f"the plugin {sys.executable} did not answer within 1 s" in error.why
     assert not lives(int(file.read_text()))
+
+
+TELLS = (
+    "import os, sys; print('password=hunter2', os.environ['PLANT'], os.environ['OWN'], file=sys.stderr); sys.exit(3)"
+)
+
+
+@pytest.mark.parametrize("way", ["exec", "auth-provider"])
+def test_a_secret_that_a_login_plugin_tells_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("OWN", "hunter2")
+    monkeypatch.setenv("PLANT", "hunter2")
+    script = tmp_path / "plugin.py"
+    script.write_text(TELLS)
+    cmd = {"cmd-path": sys.executable, "cmd-args": f"{script} hunter2"}
+    user = plugin(TELLS) if way == "exec" else {"auth-provider": {"name": "gcp", "config": cmd}}
+    if way == "exec":
+        user["exec"]["env"] = [{"name": "PLANT", "value": "hunter2"}]
+    error = refused(kubeconfig(tmp_path, user))
+    assert "process returned 3" in error.why
+    assert sys.executable in error.why
+    assert "hunter2" not in str(error)
+
+
+def test_a_login_plugin_that_fails_keeps_why_from_who_wants_to_see_it(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, plugin("import sys; sys.exit(1)"))
+    assert f"`kubectl --kubeconfig {path} --context north auth whoami`" in refused(path).next_step
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+from pathlib import Path
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
@@ -16,6 +18,12 @@ _AGAIN = "nothing is lost: a rerun adopts what was made"
 LOG_IN = "log in, or renew the credentials of the context"
 _OF_RIGHTS = re.compile(r'User "[^"]*" cannot ')
 _ANONYMOUS = 'User "system:anonymous"'
+
+
+def kubectl(kubeconfig: Path | None, context: str | None) -> str:
+    """For the commands that a person is told; a pod's own account needs neither."""
+    login = {"kubeconfig": kubeconfig, "context": context}
+    return " ".join(["kubectl", *(f"--{key} {shlex.quote(str(value))}" for key, value in login.items() if value)])
 
 
 def translate(error: Exception, what: str, where: str) -> PipelineError:

@@ -1,7 +1,6 @@
 """The Launcher of a cluster: a CronJob's template becomes a Job that is ours by its labels."""
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
 
-from backfill_pipeline.clients.kubernetes.errors import TRANSLATED, translate
+from backfill_pipeline.clients.kubernetes.errors import TRANSLATED, kubectl, translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
 from backfill_pipeline.clients.kubernetes.state import at_work, disruptions, has_ended, outlived, status_of, task_of
@@ -52,9 +51,7 @@ class KubernetesJobs:
     ) -> None:
         self._batch, self._core, self._api = client.BatchV1Api(api), client.CoreV1Api(api), api
         self._namespace, self._log_in = namespace, log_in
-        login = {"kubeconfig": kubeconfig, "context": context}
-        options = [f"--{key} {shlex.quote(str(value))}" for key, value in login.items() if value]
-        self._kubectl = " ".join(["kubectl", *options, "-n", namespace])
+        self._kubectl = f"{kubectl(kubeconfig, context)} -n {namespace}"
         self._has_rights = False
         self._thrown_out: dict[str, list[str]] = {}
         self._task_ended: dict[str, float] = {}  # Jobs that go on after their task, and since when

@@ -14,7 +14,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNo
 from yaml import YAMLError
 
 from backfill_pipeline.clients.kubernetes.credentials import NotSendableError, as_sent, in_utf8
-from backfill_pipeline.clients.kubernetes.errors import LOG_IN
+from backfill_pipeline.clients.kubernetes.errors import LOG_IN, kubectl
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.clients.kubernetes.login_plugin import SILENT
 from backfill_pipeline.config import Launcher
@@ -30,6 +30,8 @@ PLUGIN_SECONDS = 30
 BOUNDED = ("-I", "-S", str(Path(__file__).with_name("login_plugin.py")))
 # The client names an entry that lacks something by all that it holds, its token too.
 _ENTRY = re.compile(r"\{.*\}")
+# And a command of `auth-provider` with its arguments and all that it wrote, which may hold secrets.
+_COMMAND = re.compile(r"\nCmd: (\S*).*", re.DOTALL)
 
 
 def opened(given: Launcher) -> KubernetesJobs:
@@ -122,7 +124,8 @@ def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> 
     tried = [way for way in TRIED if way in user]
     if tried:
         why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {'; '.join(said)}"
-        next_step = f"{LOG_IN}; `kubectl --context {given.context} auth whoami` tells whether it works"
+        by_hand = f"{kubectl(given.kubeconfig, given.context)} auth whoami"
+        next_step = f"{LOG_IN}; `{by_hand}` tells whether it works, and shows what a plugin says"
         silent = any(f"process returned {SILENT}" in line for line in said)
         raise _no_way(given, why.rstrip(": "), next_step, Kind.UNREACHABLE if silent else Kind.STOP)
 
@@ -155,7 +158,7 @@ def _no_way(given: Launcher, why: str, next_step: str, kind: Kind) -> PipelineEr
     return PipelineError(
         "No way to log in to the cluster",
         where=f"{given.kubeconfig or 'KUBECONFIG or ~/.kube/config'}, context {given.context or '(of the pod)'}",
-        why=_ENTRY.sub("***", " ".join(why.split()))[:WHY_LENGTH],
+        why=_ENTRY.sub("***", " ".join(_COMMAND.sub(r" (\1)", why).split()))[:WHY_LENGTH],
         next_step=next_step,
         kind=kind,
     )
