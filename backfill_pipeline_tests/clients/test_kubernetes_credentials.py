@@ -137,3 +137,23 @@ def test_a_header_that_is_not_foreseen_is_printed_with_a_traceback(tmp_path: Pat
     assert SECRET not in str(raised.value)
     with pytest.raises(PipelineError, match="can't be written down"):
         next(iter(jobs._log_of("it", "c", None)))
+
+
+ADDRESSES = ("https://u:hunter2@127.0.0.1:1", "https://u:two hunter2@127.0.0.1:1", "https://u:hunter2@[bad")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_password_in_the_servers_address_is_printed(tmp_path: Path, address: str) -> None:
+    jobs = opened(launcher(kubeconfig(tmp_path, {"token": "t"}, {"server": address})))
+    with pytest.raises(PipelineError) as raised:
+        jobs.status("one")
+    assert raised.value.where.startswith("https://***@")
+    assert SECRET not in str(raised.value)
+    assert SECRET not in str(jobs._not_ours("one", "why")) + jobs.where("one")
+
+
+def test_a_password_in_a_proxys_address_is_printed(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, {"token": "t"}, {"server": "https://127.0.0.1:1", "proxy-url": "http://u:hunter2@[bad"})
+    with pytest.raises(PipelineError) as raised:
+        opened(launcher(path)).status("one")
+    assert SECRET not in str(raised.value)

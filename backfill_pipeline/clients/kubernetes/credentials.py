@@ -1,4 +1,7 @@
-"""Credentials as a header can carry them. One that it can't would be quoted whole by whoever refuses to send it."""
+"""Credentials as a header can carry them, and texts without.
+
+One that no header can carry would be quoted whole by whoever refuses to send it.
+"""
 
 import re
 from collections.abc import MutableMapping
@@ -6,6 +9,8 @@ from typing import Any
 
 _SENDABLE = re.compile(r"[\x20-\x7e]+")
 _BASIC = ("username", "password")
+_IN_AN_ADDRESS = re.compile(r"://\S*@")
+MASK = "***"
 
 
 class NotSendableError(Exception):
@@ -25,6 +30,11 @@ def as_sent(header: str) -> str:
     if not _SENDABLE.fullmatch(token):
         raise NotSendableError("the token holds a line break, a control character or a letter that is not ASCII")
     return f"{scheme} {token}"
+
+
+def without_login(text: str) -> str:
+    """The same with no `user:password@` in an address."""
+    return _IN_AN_ADDRESS.sub(f"://{MASK}@", text)
 
 
 def in_utf8(user: MutableMapping[str, Any]) -> bool:

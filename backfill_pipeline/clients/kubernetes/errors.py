@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from backfill_pipeline.clients.forbidden import missing_right
+from backfill_pipeline.clients.kubernetes.credentials import without_login
 from backfill_pipeline.domain.errors import Kind, PipelineError
 
 # What a call raises; a ValueError, where a request can't be written down or an answer is no JSON.
@@ -77,4 +78,5 @@ def _text(body: Any) -> str:
 
 
 def _error(what: str, where: str, why: str, kind: Kind, next_step: str, code: str | None = None) -> PipelineError:
-    return PipelineError(what, where=where, why=" ".join(why.split())[:500], next_step=next_step, kind=kind, code=code)
+    why = without_login(" ".join(why.split()))[:500]
+    return PipelineError(what, where=where, why=why, next_step=next_step, kind=kind, code=code)

@@ -11,6 +11,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
 
+from backfill_pipeline.clients.kubernetes.credentials import without_login
 from backfill_pipeline.clients.kubernetes.errors import TRANSLATED, kubectl, translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
@@ -318,7 +319,8 @@ class KubernetesJobs:
         return call()
 
     def _where(self, thing: str = "") -> str:
-        return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
+        host = without_login("".join(self._api.configuration.host.split()))  # a password may be of two words
+        return f"{host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
 
     def _not_read(self, name: str) -> PipelineError:
         return PipelineError(

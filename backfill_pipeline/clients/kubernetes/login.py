@@ -13,7 +13,7 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigLoader, KubeConfigMerger
 from yaml import YAMLError
 
-from backfill_pipeline.clients.kubernetes.credentials import NotSendableError, as_sent, in_utf8
+from backfill_pipeline.clients.kubernetes.credentials import MASK, NotSendableError, as_sent, in_utf8, without_login
 from backfill_pipeline.clients.kubernetes.errors import LOG_IN, kubectl
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.clients.kubernetes.login_plugin import SILENT
@@ -158,7 +158,7 @@ def _no_way(given: Launcher, why: str, next_step: str, kind: Kind) -> PipelineEr
     return PipelineError(
         "No way to log in to the cluster",
         where=f"{given.kubeconfig or 'KUBECONFIG or ~/.kube/config'}, context {given.context or '(of the pod)'}",
-        why=_ENTRY.sub("***", " ".join(_COMMAND.sub(r" (\1)", why).split()))[:WHY_LENGTH],
+        why=without_login(_ENTRY.sub(MASK, " ".join(_COMMAND.sub(r" (\1)", why).split())))[:WHY_LENGTH],
         next_step=next_step,
         kind=kind,
     )

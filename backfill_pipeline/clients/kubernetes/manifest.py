@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from backfill_pipeline.clients.kubernetes.credentials import MASK, without_login
 from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
 from backfill_pipeline.domain.plans import Launch
 
@@ -14,9 +15,7 @@ LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: s
 # All that a Job keeps of its template beside the pod. What else there is to say makes more pods than one (indexes, failures
 # that do not count), or the API server refuses it beside what is set here.
 KEPT = ("suspend", "managedBy")
-MASK = "***"
 _OUR_WORDS = re.compile(r"-m|backfill_pipeline(\.\w+)*")  # of a command: our own tasks can be told apart
-_CREDENTIALS = re.compile(r"://\S*@")
 _QUERY = re.compile(r"\?.*", re.DOTALL)
 
 
@@ -91,7 +90,7 @@ def _masked(tree: Any, key: str = "") -> Any:
         return {name: _masked(value, name) for name, value in tree.items()}
     if isinstance(tree, list):
         return [_masked(value) for value in tree]
-    return _CREDENTIALS.sub(f"://{MASK}@", tree) if isinstance(tree, str) else tree
+    return without_login(tree) if isinstance(tree, str) else tree
 
 
 def _values(entries: list[Tree]) -> list[Tree]:
