@@ -104,8 +104,12 @@ def _configure(configuration: client.Configuration, given: Launcher, context: st
         KubeConfigLoader(tree, context, config_base_path=None, config_persister=save).load_and_set(configuration)
     if not (configuration.api_key or configuration.cert_file):
         _check_logged_in(given, user, said)
-    proxy = tree["clusters"].get_with_name(named["cluster"])["cluster"].safe_get("proxy-url")
-    if proxy:  # the client reads those of the environment only; like kubectl, this one goes before them
+    cluster = tree["clusters"].get_with_name(named["cluster"])["cluster"]
+    if not cluster.safe_get("server"):
+        raise _no_way(given, "the context's cluster has no `server`", "correct the server in the kubeconfig", Kind.STOP)
+    if proxy := cluster.safe_get(
+        "proxy-url"
+    ):  # the client reads those of the environment only; like kubectl, this one goes before them
         configuration.proxy, configuration.no_proxy = proxy, None
 
 
