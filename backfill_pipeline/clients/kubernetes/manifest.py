@@ -121,5 +121,7 @@ def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:
 
 
 def _env(given: list[Tree], added: Mapping[str, str]) -> list[Tree]:
-    kept = [entry for entry in given if entry["name"] not in added]
-    return [*kept, *({"name": name, "value": value} for name, value in added.items())]
+    """Each of ours where the one stands that it replaces, else first: a value's `$(NAME)` is one that stands before it."""
+    left = {name: {"name": name, "value": value} for name, value in added.items()}
+    kept = [left.pop(e["name"], e) for e in given if e["name"] not in added or e["name"] in left]
+    return [*left.values(), *kept]
