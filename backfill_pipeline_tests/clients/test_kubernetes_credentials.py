@@ -150,10 +150,3 @@ def test_a_password_in_the_servers_address_is_printed(tmp_path: Path, address: s
     assert raised.value.where.startswith("https://***@")
     assert SECRET not in str(raised.value)
     assert SECRET not in str(jobs._not_ours("one", "why")) + jobs.where("one")
-
-
-def test_a_password_in_a_proxys_address_is_printed(tmp_path: Path) -> None:
-    path = kubeconfig(tmp_path, {"token": "t"}, {"server": "https://127.0.0.1:1", "proxy-url": "http://u:hunter2@[bad"})
-    with pytest.raises(PipelineError) as raised:
-        opened(launcher(path)).status("one")
-    assert SECRET not in str(raised.value)

@@ -78,6 +78,8 @@ class KubernetesJobs:
         try:
             self._call(self._batch.create_namespaced_job, what, self._namespace, job, **how)
         except PipelineError as error:
+            if error.code == "422":
+                raise self._invalid(launch.cronjob, error) from None
             if error.code != "409":
                 raise
             return False
@@ -102,7 +104,15 @@ class KubernetesJobs:
         return job_of(masked(self._cronjob(launch.cronjob)), launch)
 
     def _cronjob(self, name: str) -> Tree:
-        return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        try:
+            return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        except PipelineError as error:
+            if error.code != "404":
+                raise
+            next_step = (
+                f"correct its name, the namespace or the context; `{self._kubectl} get cronjobs` lists what is there"
+            )
+            raise self._of_cronjob(name, error, next_step) from None
 
     def _usable(self, name: str) -> Tree:
         """The CronJob, from which a Job may be made."""
@@ -113,6 +123,17 @@ class KubernetesJobs:
             why = "its Jobs begin suspended (jobTemplate.spec.suspend): they wait until somebody resumes them, on emptied days"
             raise self._suspended(name, why, '{"spec":{"jobTemplate":{"spec":{"suspend":false}}}}')
         return found
+
+    def _invalid(self, name: str, error: PipelineError) -> PipelineError:
+        """The Job is made of it, and so is what is wrong with the Job."""
+        next_step = f"correct there what the message names: {self._kubectl} edit cronjob {name}; then rerun"
+        return self._of_cronjob(name, error, next_step)
+
+    def _of_cronjob(self, name: str, error: PipelineError, next_step: str) -> PipelineError:
+        where = self._where(f"cronjob/{name}")
+        return PipelineError(
+            error.what, where=where, why=error.why, next_step=next_step, kind=error.kind, code=error.code
+        )
 
     def _suspended(self, name: str, why: str, patch: str) -> PipelineError:
         return PipelineError(
