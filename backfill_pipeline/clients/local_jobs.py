@@ -19,9 +19,10 @@ from typing import Any
 
 import yaml
 
-from backfill_pipeline.clients.kubernetes.manifest import MASK, job_of, masked
+from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
+from backfill_pipeline.domain.masking import MASK
 from backfill_pipeline.domain.plans import Launch
 
 

@@ -12,6 +12,7 @@ from backfill_pipeline.domain.strays import Stray
 from backfill_pipeline.domain.windows import Window, rfc3339
 
 LABEL = "backfill-pipeline"
+NOTE_LENGTH = 1000  # letters, of 256 KiB that all annotations of a Job may have; the run's tag keeps the whole
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,11 @@ def _launch(attempt: Attempt, dataset: Dataset, limits: PlanLimits) -> Launch:
             f"{LABEL}/customer": attempt.customer,
             f"{LABEL}/run": attempt.run_id,
             f"{LABEL}/window": str(attempt.window),
-            **{f"{LABEL}/{name}": text for name, text in attempt.notes},
+            **{f"{LABEL}/{name}": _shortened(text) for name, text in attempt.notes},
         },
         deadline_seconds=limits.job_deadline_seconds,
     )
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:NOTE_LENGTH]} …" if len(text) > NOTE_LENGTH else text

@@ -83,3 +83,14 @@ def test_an_answer_that_is_no_status_of_kubernetes_is_told_by_its_number() -> No
 def test_nobody_answering_is_unreachable() -> None:
     error = translate(MaxRetryError(None, "/apis"), "Kubernetes did not read", "here")  # type: ignore[arg-type]
     assert error.kind is Kind.UNREACHABLE
+
+
+def test_a_header_that_cant_be_sent_is_quoted_with_its_credential() -> None:
+    said = (
+        ValueError("Invalid header value b'Bearer hunter2'"),
+        UnicodeEncodeError("latin-1", "hunter2", 0, 1, "hunter2"),
+    )
+    for error in said:
+        told = translate(error, "Kubernetes did not read", "here")
+        assert told.kind is Kind.STOP
+        assert "hunter2" not in str(told)

@@ -3,10 +3,8 @@
 import json
 import logging
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import yaml
 from backfill_pipeline.clients.kubernetes.login import opened
 from backfill_pipeline.clients.launcher import JobState
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline_tests.clients.api_standin import Server, served
 from backfill_pipeline_tests.clients.jobs import lives
 from backfill_pipeline_tests.clients.kubeconfigs import NOWHERE, kubeconfig, launcher, plugin, plugin_that_gives
 
@@ -34,7 +33,7 @@ def refused(path: Path) -> PipelineError:
     ("user", "said"),
     [
         (MISSING_PLUGIN, "no-such-plugin"),
-        (plugin("import sys; sys.exit('the session has expired')"), "the session has expired"),
+        (plugin("import sys; sys.exit('the session has expired')"), f"the plugin {sys.executable} ended with 1"),
         (plugin("print('no JSON')"), "failed to decode process output"),
         (plugin_that_gives({}), "missing token or clientCertificateData"),
     ],
@@ -68,28 +67,38 @@ def test_a_login_plugin_that_hangs_is_waited_for_without_an_end(
     assert not lives(int(file.read_text()))
 
 
-class Server(BaseHTTPRequestHandler):
-    """An API server that takes one token and has no Jobs."""
+TELLS = (
+    "import os, sys; print('password=hunter2', os.environ['PLANT'], os.environ['OWN'], file=sys.stderr); sys.exit(3)"
+)
 
-    takes = ""
 
-    def do_GET(self) -> None:
-        is_known = self.headers["Authorization"] == f"Bearer {type(self).takes}"
-        status, answer = (200, {"items": []}) if "pods" in self.path else (404, {"message": "not found"})
-        self.send_response(status if is_known else 401)
-        self.end_headers()
-        self.wfile.write(json.dumps(answer if is_known else {"message": "Unauthorized"}).encode())
+@pytest.mark.parametrize("way", ["exec", "auth-provider"])
+def test_a_secret_that_a_login_plugin_tells_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("OWN", "hunter2")
+    monkeypatch.setenv("PLANT", "hunter2")
+    script = tmp_path / "plugin.py"
+    script.write_text(TELLS)
+    cmd = {"cmd-path": sys.executable, "cmd-args": f"{script} hunter2"}
+    user = plugin(TELLS) if way == "exec" else {"auth-provider": {"name": "gcp", "config": cmd}}
+    if way == "exec":
+        user["exec"]["env"] = [{"name": "PLANT", "value": "hunter2"}]
+    error = refused(kubeconfig(tmp_path, user))
+    assert "process returned 3" in error.why
+    assert sys.executable in error.why
+    assert "hunter2" not in str(error)
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
+
+def test_a_login_plugin_that_fails_keeps_why_from_who_wants_to_see_it(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, plugin("import sys; sys.exit(1)"))
+    assert f"`kubectl --kubeconfig {path} --context north auth whoami`" in refused(path).next_step
 
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_port}"
-        served.shutdown()
+    with served() as address:
+        yield address
 
 
 @pytest.mark.parametrize("way", ["token file", "plugin"])

@@ -33,6 +33,26 @@ def test_a_value_of_the_template_is_replaced_and_never_given_twice() -> None:
     assert {e["name"] for e in made} == {e["name"] for e in given} | {"MARK"}
 
 
+def test_a_value_that_refers_to_one_of_ours_gets_the_reference_itself() -> None:
+    """Kubernetes puts in only what stands before it, and leaves `$(NAME)` as it is where nothing does."""
+    template = cronjob()
+    [container] = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    container["env"] = [
+        {"name": "BEFORE", "value": "theirs"},
+        {"name": "REINDEX_MODE", "value": "$(BEFORE)"},
+        {"name": "A", "value": "from-$(REINDEX_MODE)"},
+        {"name": "REINDEX_MODE", "value": "once more"},
+        {"name": "B", "value": "from-$(MARK)"},
+    ]
+    assert [(e["name"], e["value"]) for e in env(job_of(template, LAUNCH))] == [
+        ("MARK", "m"),
+        ("BEFORE", "theirs"),
+        ("REINDEX_MODE", "process"),
+        ("A", "from-$(REINDEX_MODE)"),
+        ("B", "from-$(MARK)"),
+    ]
+
+
 def test_k2_a_pod_that_dies_is_not_started_again_by_kubernetes() -> None:
     template = cronjob()
     template["spec"]["jobTemplate"]["spec"] |= {"backoffLimit": 6, "completions": 3, "parallelism": 3}

@@ -152,3 +152,12 @@ def test_whoever_finds_the_job_on_the_cluster_reads_who_asked_for_it_and_why() -
         assert launch.annotations["backfill-pipeline/why"] == "stale since\nthe 3rd"
         assert launch.annotations["backfill-pipeline/retry"] == "2"
         assert set(launch.labels) == set(plan_of(an_attempt()).launches[0].labels)
+
+
+def test_a_reason_that_is_long_keeps_every_job_from_being_made() -> None:
+    """Kubernetes takes 256 KiB for all annotations of an object together, in UTF-8."""
+    notes = (("launched-by", "€" * 300_000), ("why", "stale " * 50_000))
+    [launch] = plan_of(replace(an_attempt(), notes=notes)).launches
+    assert launch.annotations["backfill-pipeline/why"].startswith("stale stale ")
+    assert launch.annotations["backfill-pipeline/why"].endswith(" …")
+    assert sum(len(f"{name}{text}".encode()) for name, text in launch.annotations.items()) < 10_000

@@ -73,10 +73,33 @@ def test_what_a_template_holds_in_plain_text_reaches_the_job_and_not_who_asks_fo
     assert list(jobs.log("one")) == ["hunter2"]
 
 
-def test_a_missing_cronjob_is_named(jobs: KubernetesJobs) -> None:
+def test_a_value_of_a_template_that_refers_to_one_of_ours_gets_it(alone: Namespace, jobs: KubernetesJobs) -> None:
+    asked = [{"name": "MARK", "value": "x"}, {"name": "B", "value": "from-$(MARK)"}]
+    alone.cronjob(CRONJOB, "python", "-c", "import os; print(os.environ['B'])", container={"env": asked})
+    jobs.ensure(launch())
+    over(jobs, "one")
+    assert list(jobs.log("one")) == ["from-one"]
+
+
+@pytest.mark.parametrize("ask", ["check", "ensure", "manifest"])
+def test_a_missing_cronjob_is_named(alone: Namespace, jobs: KubernetesJobs, ask: str) -> None:
     with pytest.raises(PipelineError, match=r'cronjobs\.batch "task" not found') as raised:
-        jobs.ensure(launch())
-    assert raised.value.kind is Kind.MISSING
+        getattr(jobs, ask)(launch())
+    assert (raised.value.kind, raised.value.code) == (Kind.MISSING, "404")
+    assert raised.value.where.endswith("cronjob/task")
+    assert f"`kubectl --context stack -n {alone.name} get cronjobs`" in raised.value.next_step
+
+
+def test_a_cronjob_whose_jobs_the_server_does_not_take_is_not_told_for_what_is_to_be_corrected(
+    alone: Namespace, jobs: KubernetesJobs
+) -> None:
+    alone.cronjob(CRONJOB, *HELLO)
+    for ask in (jobs.check, jobs.ensure):
+        with pytest.raises(PipelineError, match=r"metadata\.annotations: Too long") as raised:
+            ask(replace(launch(), annotations=TOO_LONG))
+        assert (raised.value.kind, raised.value.code) == (Kind.STOP, "422")
+        assert raised.value.where.endswith("cronjob/task")
+        assert f"kubectl --context stack -n {alone.name} edit cronjob task" in raised.value.next_step
 
 
 def test_a_suspended_cronjob_is_named(alone: Namespace, jobs: KubernetesJobs) -> None:

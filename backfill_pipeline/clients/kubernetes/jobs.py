@@ -1,7 +1,6 @@
 """The Launcher of a cluster: a CronJob's template becomes a Job that is ours by its labels."""
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -11,9 +10,9 @@ from typing import Any, TypeVar
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from urllib3 import HTTPResponse
-from urllib3.exceptions import HTTPError
 
-from backfill_pipeline.clients.kubernetes.errors import translate
+from backfill_pipeline.clients.kubernetes.credentials import without_login
+from backfill_pipeline.clients.kubernetes.errors import TRANSLATED, kubectl, translate
 from backfill_pipeline.clients.kubernetes.log_stream import LogStream, Place
 from backfill_pipeline.clients.kubernetes.manifest import job_of, masked
 from backfill_pipeline.clients.kubernetes.readiness import wait_until_ready
@@ -54,9 +53,7 @@ class KubernetesJobs:
     ) -> None:
         self._batch, self._core, self._api = client.BatchV1Api(api), client.CoreV1Api(api), api
         self._namespace, self._log_in = namespace, log_in
-        login = {"kubeconfig": kubeconfig, "context": context}
-        options = [f"--{key} {shlex.quote(str(value))}" for key, value in login.items() if value]
-        self._kubectl = " ".join(["kubectl", *options, "-n", namespace])
+        self._kubectl = f"{kubectl(kubeconfig, context)} -n {namespace}"
         self._has_rights = False
         self._thrown_out: dict[str, list[str]] = {}
         self._task_ended: dict[str, float] = {}  # Jobs that go on after their task, and since when
@@ -82,6 +79,8 @@ class KubernetesJobs:
         try:
             self._call(self._batch.create_namespaced_job, what, self._namespace, job, **how)
         except PipelineError as error:
+            if error.code == "422":
+                raise self._invalid(launch.cronjob, error) from None
             if error.code != "409":
                 raise
             return False
@@ -106,7 +105,15 @@ class KubernetesJobs:
         return job_of(masked(self._cronjob(launch.cronjob)), launch)
 
     def _cronjob(self, name: str) -> Tree:
-        return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        try:
+            return self._call(self._batch.read_namespaced_cron_job, f"read the CronJob {name}", name, self._namespace)
+        except PipelineError as error:
+            if error.code != "404":
+                raise
+            next_step = (
+                f"correct its name, the namespace or the context; `{self._kubectl} get cronjobs` lists what is there"
+            )
+            raise self._of_cronjob(name, error, next_step) from None
 
     def _usable(self, name: str) -> Tree:
         """The CronJob, from which a Job may be made."""
@@ -117,6 +124,17 @@ class KubernetesJobs:
             why = "its Jobs begin suspended (jobTemplate.spec.suspend): they wait until somebody resumes them, on emptied days"
             raise self._suspended(name, why, '{"spec":{"jobTemplate":{"spec":{"suspend":false}}}}')
         return found
+
+    def _invalid(self, name: str, error: PipelineError) -> PipelineError:
+        """The Job is made of it, and so is what is wrong with the Job."""
+        next_step = f"correct there what the message names: {self._kubectl} edit cronjob {name}; then rerun"
+        return self._of_cronjob(name, error, next_step)
+
+    def _of_cronjob(self, name: str, error: PipelineError, next_step: str) -> PipelineError:
+        where = self._where(f"cronjob/{name}")
+        return PipelineError(
+            error.what, where=where, why=error.why, next_step=next_step, kind=error.kind, code=error.code
+        )
 
     def _suspended(self, name: str, why: str, patch: str) -> PipelineError:
         return PipelineError(
@@ -229,7 +247,7 @@ class KubernetesJobs:
         try:
             more = [("sinceTime", since)] if since else []
             answer = self._logged_in(lambda: self._opened_log(pod, [*asked, *more]))
-        except (ApiException, HTTPError) as error:
+        except TRANSLATED as error:
             raise translate(error, f"Kubernetes did not read the log of {pod}", self._where(f"pod/{pod}")) from None
         try:
             yield from answer.stream(amt=None, decode_content=False)
@@ -308,7 +326,7 @@ class KubernetesJobs:
         try:
             how = {**options, "_preload_content": False, "_request_timeout": CALL_SECONDS}
             return dict(json.loads(self._permitted(lambda: call(*args, **how)).data))
-        except (ApiException, HTTPError) as error:
+        except TRANSLATED as error:
             raise translate(error, f"Kubernetes did not {what}", self._where()) from None
 
     def _permitted(self, call: Callable[[], T]) -> T:
@@ -333,7 +351,8 @@ class KubernetesJobs:
         return call()
 
     def _where(self, thing: str = "") -> str:
-        return f"{self._api.configuration.host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
+        host = without_login("".join(self._api.configuration.host.split()))  # a password may be of two words
+        return f"{host}, namespace {self._namespace}" + (f", {thing}" if thing else "")
 
     def _not_read(self, name: str) -> PipelineError:
         return PipelineError(

@@ -13,11 +13,13 @@ from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigLoader, KubeConfigMerger
 from yaml import YAMLError
 
-from backfill_pipeline.clients.kubernetes.errors import LOG_IN
+from backfill_pipeline.clients.kubernetes.credentials import NotSendableError, as_sent, in_utf8, without_login
+from backfill_pipeline.clients.kubernetes.errors import LOG_IN, kubectl
 from backfill_pipeline.clients.kubernetes.jobs import KubernetesJobs
 from backfill_pipeline.clients.kubernetes.login_plugin import SILENT
 from backfill_pipeline.config import Launcher
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.masking import MASK
 
 # What the client raises of a kubeconfig that is none: it looks at no type before it uses it.
 UNREADABLE = (ConfigException, OSError, YAMLError, AttributeError, LookupError, TypeError, ValueError)
@@ -29,6 +31,8 @@ PLUGIN_SECONDS = 30
 BOUNDED = ("-I", "-S", str(Path(__file__).with_name("login_plugin.py")))
 # The client names an entry that lacks something by all that it holds, its token too.
 _ENTRY = re.compile(r"\{.*\}")
+# And a command of `auth-provider` with its arguments and all that it wrote, which may hold secrets.
+_COMMAND = re.compile(r"\nCmd: (\S*).*", re.DOTALL)
 
 
 def opened(given: Launcher) -> KubernetesJobs:
@@ -43,22 +47,48 @@ def opened(given: Launcher) -> KubernetesJobs:
 
 
 def _logged_in(given: Launcher) -> client.ApiClient:
+    configuration = _Configuration(given)
+    with _told(given):
+        if given.context:
+            _configure(configuration, given, given.context)
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+        for header in configuration.api_key.values():
+            as_sent(header)
+        return client.ApiClient(configuration)
+
+
+class _Configuration(client.Configuration):  # type: ignore[misc]
+    """Asked for the credentials before each call: what a file or a plugin gives by then is looked at like the first."""
+
+    def __init__(self, given: Launcher) -> None:
+        super().__init__()
+        self._given = given
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        with _told(self._given):
+            header = super().get_api_key_with_prefix(identifier, alias)
+            return as_sent(header) if header else None
+
+
+@contextmanager
+def _told(given: Launcher) -> Iterator[None]:
+    """What the client raises of a login, as our errors."""
     try:
-        return _client(given)
+        yield
+    except NotSendableError as error:
+        next_step = "correct the token where it comes from: `token`, `tokenFile` or the plugin of the context's user"
+        raise _no_way(given, str(error), next_step, Kind.STOP) from None
     except UNREADABLE as error:
-        is_told = isinstance(error, ConfigException | OSError)
-        why = str(error) if is_told else f"it can't be read as a kubeconfig: {type(error).__name__}: {error}"
         next_step = "correct `launcher.context` or `launcher.kubeconfig`; `kubectl config get-contexts` lists them"
-        raise _no_way(given, why, next_step, Kind.MISSING) from None
+        raise _no_way(given, _why(error), next_step, Kind.MISSING) from None
 
 
-def _client(given: Launcher) -> client.ApiClient:
-    configuration = client.Configuration()
-    if given.context:
-        _configure(configuration, given, given.context)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
-    return client.ApiClient(configuration)
+def _why(error: Exception) -> str:
+    if isinstance(error, ConfigException | OSError):
+        return str(error)
+    said = error.reason if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else error  # it quotes letters
+    return f"it can't be read as a kubeconfig: {type(error).__name__}: {said}"
 
 
 def _configure(configuration: client.Configuration, given: Launcher, context: str) -> None:
@@ -69,19 +99,24 @@ def _configure(configuration: client.Configuration, given: Launcher, context: st
     named = tree["contexts"].get_with_name(context)["context"]
     user = tree["users"].get_with_name(named["user"])["user"] if named.safe_get("user") else {}
     # What is changed here is not to be written back; what the client itself renews is.
-    save = None if _bound_plugin(user) else files.save_changes
+    is_changed = isinstance(user, ConfigNode) and any([_bound_plugin(user), in_utf8(user.value)])
+    save = None if is_changed else files.save_changes
     with _overheard() as said:
         KubeConfigLoader(tree, context, config_base_path=None, config_persister=save).load_and_set(configuration)
     if not (configuration.api_key or configuration.cert_file):
         _check_logged_in(given, user, said)
-    proxy = tree["clusters"].get_with_name(named["cluster"])["cluster"].safe_get("proxy-url")
-    if proxy:  # the client reads those of the environment only; like kubectl, this one goes before them
+    cluster = tree["clusters"].get_with_name(named["cluster"])["cluster"]
+    if not cluster.safe_get("server"):
+        raise _no_way(given, "the context's cluster has no `server`", "correct the server in the kubeconfig", Kind.STOP)
+    if proxy := cluster.safe_get(
+        "proxy-url"
+    ):  # the client reads those of the environment only; like kubectl, this one goes before them
         configuration.proxy, configuration.no_proxy = proxy, None
 
 
-def _bound_plugin(user: Container[str]) -> bool:
+def _bound_plugin(user: ConfigNode) -> bool:
     """The client waits for it without a deadline: now, and inside of a call when what it gave has expired."""
-    if not isinstance(user, ConfigNode) or "exec" not in user or "command" not in user["exec"]:
+    if "exec" not in user or "command" not in user["exec"]:
         return False
     plugin = user["exec"].value
     plugin["args"] = [*BOUNDED, str(PLUGIN_SECONDS), plugin["command"], *(plugin.get("args") or [])]
@@ -94,7 +129,8 @@ def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> 
     tried = [way for way in TRIED if way in user]
     if tried:
         why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {'; '.join(said)}"
-        next_step = f"{LOG_IN}; `kubectl --context {given.context} auth whoami` tells whether it works"
+        by_hand = f"{kubectl(given.kubeconfig, given.context)} auth whoami"
+        next_step = f"{LOG_IN}; `{by_hand}` tells whether it works, and shows what a plugin says"
         silent = any(f"process returned {SILENT}" in line for line in said)
         raise _no_way(given, why.rstrip(": "), next_step, Kind.UNREACHABLE if silent else Kind.STOP)
 
@@ -127,7 +163,7 @@ def _no_way(given: Launcher, why: str, next_step: str, kind: Kind) -> PipelineEr
     return PipelineError(
         "No way to log in to the cluster",
         where=f"{given.kubeconfig or 'KUBECONFIG or ~/.kube/config'}, context {given.context or '(of the pod)'}",
-        why=_ENTRY.sub("***", " ".join(why.split()))[:WHY_LENGTH],
+        why=without_login(_ENTRY.sub(MASK, " ".join(_COMMAND.sub(r" (\1)", why).split())))[:WHY_LENGTH],
         next_step=next_step,
         kind=kind,
     )

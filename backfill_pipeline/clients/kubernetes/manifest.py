@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from backfill_pipeline.clients.kubernetes.credentials import without_login
 from backfill_pipeline.clients.kubernetes.state import DEFAULT_CONTAINER
+from backfill_pipeline.domain.masking import MASK
 from backfill_pipeline.domain.plans import Launch
 
 Tree = dict[str, Any]
@@ -14,9 +16,7 @@ LOG_SECONDS = 24 * 3600  # a finished Job and its log stay at least this long: s
 # All that a Job keeps of its template beside the pod. What else there is to say makes more pods than one (indexes, failures
 # that do not count), or the API server refuses it beside what is set here.
 KEPT = ("suspend", "managedBy")
-MASK = "***"
 _OUR_WORDS = re.compile(r"-m|backfill_pipeline(\.\w+)*")  # of a command: our own tasks can be told apart
-_CREDENTIALS = re.compile(r"://\S*@")
 _QUERY = re.compile(r"\?.*", re.DOTALL)
 
 
@@ -91,7 +91,7 @@ def _masked(tree: Any, key: str = "") -> Any:
         return {name: _masked(value, name) for name, value in tree.items()}
     if isinstance(tree, list):
         return [_masked(value) for value in tree]
-    return _CREDENTIALS.sub(f"://{MASK}@", tree) if isinstance(tree, str) else tree
+    return without_login(tree) if isinstance(tree, str) else tree
 
 
 def _values(entries: list[Tree]) -> list[Tree]:
@@ -122,5 +122,7 @@ def _marked(metadata: Mapping[str, Any], launch: Launch) -> Tree:
 
 
 def _env(given: list[Tree], added: Mapping[str, str]) -> list[Tree]:
-    kept = [entry for entry in given if entry["name"] not in added]
-    return [*kept, *({"name": name, "value": value} for name, value in added.items())]
+    """Each of ours where the one stands that it replaces, else first: a value's `$(NAME)` is one that stands before it."""
+    left = {name: {"name": name, "value": value} for name, value in added.items()}
+    kept = [left.pop(e["name"], e) for e in given if e["name"] not in added or e["name"] in left]
+    return [*left.values(), *kept]

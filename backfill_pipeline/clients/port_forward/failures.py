@@ -21,6 +21,7 @@ class Rule(NamedTuple):
 
 _NAMES = "correct `forward` in the configuration: target, port, namespace or context"
 _LOG_IN = "renew the credentials of the context"
+_BY_HAND = f"{_LOG_IN}; `kubectl auth whoami` with its --context shows what the login plugin says"
 _API = "look at the network and the API server, then rerun"
 # Order matters: the first text that is found decides. The part that closes last is named last by kubectl: "lost
 # connection to pod" follows upon every other reason.
@@ -40,6 +41,13 @@ RULES = (
     Rule("does not have a named port", Kind.MISSING, "the pod has no port of the service's name", _NAMES),
     Rule(r"\(Unauthorized\)", Kind.STOP, "the cluster does not know the account", _LOG_IN),
     Rule("must be logged in", Kind.STOP, "the cluster does not know the account", _LOG_IN),
+    Rule(
+        r"getting credentials|invalid header field value",
+        Kind.STOP,
+        "the context's login gave no credentials",
+        _BY_HAND,
+    ),
+    Rule("for no reason of its own", Kind.UNKNOWN, "it failed", _BY_HAND),
     Rule("Please enter Username", Kind.STOP, "the context has no credentials", _LOG_IN),
     Rule("certificate", Kind.STOP, "the cluster's certificate is not accepted", "correct the context's cluster"),
     Rule("nable to listen", Kind.RETRY, "the local port is taken", "end what listens there (`ss -ltnp`)"),

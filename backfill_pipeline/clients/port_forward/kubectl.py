@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,14 @@ from pathlib import Path
 LARGEST_LOG = 1_000_000  # bytes; kubectl writes a line for each connection
 LAST_BYTES = 2_000
 END_SECONDS = 3.0
+# Of a forward, at any time; and that with which kubectl ends. A login plugin writes to the same place, and may write
+# secrets: what it wrote comes before kubectl's own last words.
+_OF_A_FORWARD = re.compile(
+    r"Unable to listen on port |([EW]\d{4} .*)?an error occurred forwarding |[EW]\d{4} .*portforward\.go:"
+)
+_LAST_WORDS = re.compile(
+    r"(?i)error: |error from server|unable to |the connection to the server |please enter username"
+)
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -51,11 +60,15 @@ class Kubectl:
             return b"Forwarding from" in log.read(LAST_BYTES)
 
     def said(self) -> str:
-        """The end of what it wrote, without the line for each connection."""
+        """The end of what it wrote itself; nothing of what its login plugin wrote, which can be seen by hand only."""
         with self._log.open("rb") as log:
             log.seek(max(0, self._log.stat().st_size - LAST_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(line for line in lines if not line.startswith(("Handling connection", "Forwarding from")))
+        code = self._child.poll()
+        said = [*filter(_OF_A_FORWARD.match, lines), *(_last_words(lines) if code else ())]
+        return "\n".join(dict.fromkeys(said)) or (
+            f"kubectl ended with {code}, for no reason of its own" if code else ""
+        )
 
     def trim_log(self) -> None:
         if self._log.stat().st_size > LARGEST_LOG:
@@ -67,6 +80,12 @@ class Kubectl:
                 os.killpg(self._child.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(END_SECONDS)
+
+
+def _last_words(lines: Sequence[str]) -> Sequence[str]:
+    """What kubectl ends with, from its beginning on."""
+    begins = [i for i, line in enumerate(lines) if _LAST_WORDS.match(line)]
+    return lines[begins[-1] :] if begins else ()
 
 
 def _ends_with_its_starter() -> Callable[[], None] | None:
