@@ -150,3 +150,12 @@ def test_a_password_in_the_servers_address_is_printed(tmp_path: Path, address: s
     assert raised.value.where.startswith("https://***@")
     assert SECRET not in str(raised.value)
     assert SECRET not in str(jobs._not_ours("one", "why")) + jobs.where("one")
+
+
+@pytest.mark.parametrize("password", ["*hunter2", "!hunter2"])
+def test_a_password_that_yaml_takes_for_a_sign_of_its_own_is_printed(tmp_path: Path, password: str) -> None:
+    path = kubeconfig(tmp_path, {"username": "u", "password": "PASSWORD"})
+    path.write_text(path.read_text().replace("PASSWORD", password))
+    with pytest.raises(PipelineError, match=r"as a kubeconfig: \w+Error: line \d+\. Next") as raised:
+        opened(launcher(path))
+    assert SECRET not in str(raised.value)

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import pty
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -88,6 +91,30 @@ def test_a_secret_that_a_login_plugin_tells_is_printed(
     assert "process returned 3" in error.why
     assert sys.executable in error.why
     assert "hunter2" not in str(error)
+
+
+AT_A_TERMINAL = """
+import sys
+from pathlib import Path
+from backfill_pipeline.clients.kubernetes.login import opened
+from backfill_pipeline_tests.clients.kubeconfigs import launcher
+try:
+    opened(launcher(Path(sys.argv[1])))
+except Exception as error:
+    print(error)
+"""
+
+
+def test_a_login_plugin_that_fails_at_a_terminal_is_told_as_a_fault_of_ours(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, plugin("import sys; sys.exit(3)"))
+    ours, theirs = pty.openpty()
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen([sys.executable, "-c", AT_A_TERMINAL, str(path)], **ends) as child:
+        assert child.wait(60) == 0
+    said = " ".join(os.read(ours, 65536).decode().split())
+    assert f"the plugin {sys.executable} ended with 3" in said
+    assert "why stands above" in said
+    assert "NoneType" not in said
 
 
 def test_a_login_plugin_that_fails_keeps_why_from_who_wants_to_see_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from kubernetes import client, config
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigNode, KubeConfigLoader, KubeConfigMerger
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from backfill_pipeline.clients.kubernetes.credentials import NotSendableError, as_sent, in_utf8, without_login
 from backfill_pipeline.clients.kubernetes.errors import LOG_IN, kubectl
@@ -33,6 +33,8 @@ BOUNDED = ("-I", "-S", str(Path(__file__).with_name("login_plugin.py")))
 _ENTRY = re.compile(r"\{.*\}")
 # And a command of `auth-provider` with its arguments and all that it wrote, which may hold secrets.
 _COMMAND = re.compile(r"\nCmd: (\S*).*", re.DOTALL)
+# What it says of a plugin that failed at a terminal, where it reads no stderr; and ours.
+_AT_A_TERMINAL = ("'NoneType' object has no attribute 'strip'", "the plugin failed; why stands above")
 
 
 def opened(given: Launcher) -> KubernetesJobs:
@@ -87,8 +89,16 @@ def _told(given: Launcher) -> Iterator[None]:
 def _why(error: Exception) -> str:
     if isinstance(error, ConfigException | OSError):
         return str(error)
-    said = error.reason if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else error  # it quotes letters
-    return f"it can't be read as a kubeconfig: {type(error).__name__}: {said}"
+    return f"it can't be read as a kubeconfig: {type(error).__name__}: {_not_quoting(error)}"
+
+
+def _not_quoting(error: Exception) -> str:
+    """What is wrong, without the letters or the word that it is wrong with: they may be a password's."""
+    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        return error.reason
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}"
+    return str(error)
 
 
 def _configure(configuration: client.Configuration, given: Launcher, context: str) -> None:
@@ -128,7 +138,8 @@ def _check_logged_in(given: Launcher, user: Container[str], said: list[str]) -> 
     """Who has no way to log in may mean that: `kubectl proxy` does it for others."""
     tried = [way for way in TRIED if way in user]
     if tried:
-        why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {'; '.join(said)}"
+        words = "; ".join(said).replace(*_AT_A_TERMINAL)
+        why = f"{', '.join(tried)} of the context's user gave neither a token nor a certificate: {words}"
         by_hand = f"{kubectl(given.kubeconfig, given.context)} auth whoami"
         next_step = f"{LOG_IN}; `{by_hand}` tells whether it works, and shows what a plugin says"
         silent = any(f"process returned {SILENT}" in line for line in said)
