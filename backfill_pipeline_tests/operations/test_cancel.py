@@ -309,7 +309,7 @@ def test_what_begins_while_a_cancel_is_asked_about_goes_on(
     """The look before the question is minutes old: a run of another customer has begun, and one more while runs end."""
     late = [run_of(GLOBEX, "begun-meanwhile"), run_of(GLOBEX, "begun-at-last")]
     fake.runs = [run_of(ACME)]
-    monkeypatch.setattr("typer.confirm", lambda *_, **__: fake.runs.append(late[0]))
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: fake.runs.extend(late[:1]) is None)
 
     def terminate(run_ids: Sequence[str]) -> dict[str, str]:
         if "begun-meanwhile" in run_ids and late[1] not in fake.runs:

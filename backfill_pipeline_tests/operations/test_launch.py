@@ -299,7 +299,12 @@ def test_a_wait_is_over_at_once_as_somebody_else_is_at_work_on_all_of_it(past: P
 
 def answered(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], None]) -> None:
     """Yes, after this has happened."""
-    monkeypatch.setattr("typer.confirm", lambda *_, **__: meanwhile())
+
+    def confirm(*_: object, **__: object) -> bool:
+        meanwhile()
+        return True
+
+    monkeypatch.setattr("typer.confirm", confirm)
 
 
 def test_d16_days_that_somebody_took_while_the_question_stood_are_launched_twice(

@@ -60,7 +60,8 @@ def interrupted(process: BaseProcess) -> None:
 
 
 def assert_emptied_and_free(systems: Systems, claim: Claim) -> None:
-    assert [e.attempt_id for e in systems.ledger.emptied() if e.customer == CUSTOMER] == [claim.attempt_id]
+    theirs = [e for e in systems.ledger.emptied() if (e.cluster, e.customer) == (CLUSTER, CUSTOMER)]
+    assert [e.attempt_id for e in theirs] == [claim.attempt_id]
     with systems.ledger.transaction() as connection:
         held = connection.execute("SELECT 1 FROM ledger.leases WHERE customer = %s", [CUSTOMER]).fetchall()
         audited = connection.execute(
