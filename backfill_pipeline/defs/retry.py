@@ -104,7 +104,7 @@ class Looker:
         for state in sorted(states, key=lambda s: (s.shown_by != look, s.last.of, s.day)):
             why = given_up(state, self.policy)
             is_decided = state.last.ended is not Ended.ASKED  # the asked-for run is yet to come
-            if is_decided and (state.shown is not bool(why) or state.shown_by == look):
+            if is_decided and (state.shown_by == look or not state.shows(bool(why))):
                 yield state, why
 
 
@@ -231,12 +231,12 @@ def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> Tick:
     shows it again: an evaluation of the same run is overwritten.
     """
     look, end = tick.memory.looks, time.monotonic() + SHOWING_SECONDS
-    shown = [(s, why) for s, why in tick.quarantine if s.shown is bool(why)]  # by a tick that died
-    wrong = [(s, why) for s, why in tick.quarantine if s.shown is not bool(why)]
+    shown = [(s, why) for s, why in tick.quarantine if s.shows(bool(why))]  # by a tick that died
+    wrong = [(s, why) for s, why in tick.quarantine if not s.shows(bool(why))]
     for first in range(0, len(wrong), MARKED_AT_ONCE):
         some = wrong[first : first + MARKED_AT_ONCE]
         _show(replace(tick, quarantine=tuple(some)), looker, log)
-        mark_shown(looker.ledger, (replace(s, shown=bool(why), shown_by=look) for s, why in some))
+        mark_shown(looker.ledger, (s.as_shown(bool(why), look) for s, why in some))
         shown += some
         if time.monotonic() > end:
             break

@@ -74,7 +74,7 @@ class DayState:
     waiting_since: when the waits began that nothing but a pause has interrupted; None, it does not wait, or an older
     version wrote it down.
     unknown: its ends, since it began to fail, of which nobody knows the cause.
-    shown: whether its asset shows it as quarantined, since the sensor's look of that number.
+    shown: whether its asset was shown as quarantined, by the sensor's look of that number and for the end of that run.
     """
 
     day: date
@@ -84,11 +84,19 @@ class DayState:
     unknown: int = 0
     shown: bool = False
     shown_by: int = 0
+    shown_run: str = ""
 
     @property
     def waited(self) -> timedelta:
         """For a system that must recover."""
         return self.last.ended_at - (self.waiting_since or self.first_failed_at)
+
+    def shows(self, is_given_up: bool) -> bool:
+        """Whether its asset says so: what was shown of one end is not known after the next, whose run has checks too."""
+        return self.shown is is_given_up and (not is_given_up or self.shown_run == self.last.run_id)
+
+    def as_shown(self, is_given_up: bool, look: int) -> "DayState":
+        return replace(self, shown=is_given_up, shown_by=look, shown_run=self.last.run_id)
 
     def is_newer_than(self, proved_at: datetime) -> bool:
         """Whether it went wrong after it was proved right, which the retry sensor may not know yet."""

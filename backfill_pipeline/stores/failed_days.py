@@ -44,7 +44,7 @@ def write_failed_days(ledger: Ledger, states: Iterable[DayState]) -> None:
 
 
 def mark_shown(ledger: Ledger, states: Iterable[DayState]) -> None:
-    """Keep whether their quarantine is shown, and by which look; how they ended stays as it is kept."""
+    """Keep whether their quarantine is shown, and by which look and of which run; how they ended stays as it is kept."""
     given = list(states)
     if given:
         with ledger.transaction() as connection:
@@ -75,11 +75,14 @@ _SHOWN: Mapping[str, Any] = {
     **{name: _COLUMNS[name] for name in _KEYS},
     "shown": attrgetter("shown"),
     "shown_by": attrgetter("shown_by"),
+    "shown_run": attrgetter("shown_run"),
 }
-_READ = f"SELECT {', '.join(_COLUMNS)}, shown, shown_by FROM ledger.failed_days".encode()  # noqa: S608 - names of our own columns
+_READ = f"SELECT {', '.join(_COLUMNS)}, shown, shown_by, shown_run FROM ledger.failed_days".encode()  # noqa: S608 - names of our own columns
 _READ_SOME = _READ + b" WHERE cluster = %s AND customer = %s AND dataset = %s AND day >= %s AND day < %s"
 _TYPES = {
-    **dict.fromkeys(("cluster", "customer", "dataset", "run_id", "ended", "cause", "remedy", "evidence"), "text"),
+    **dict.fromkeys(
+        ("cluster", "customer", "dataset", "run_id", "ended", "cause", "remedy", "evidence", "shown_run"), "text"
+    ),
     **dict.fromkeys(("first_failed_at", "ended_at", "waiting_since"), "timestamptz"),
     **dict.fromkeys(("retry", "job_days", "unknown"), "int"),
     "day": "date",
@@ -96,19 +99,19 @@ SET ({", ".join(c for c in _COLUMNS if c not in _KEYS)})
 WHERE f.ended_at < excluded.ended_at
 """.encode()  # noqa: S608 - names of our own columns
 _SHOW = f"""
-UPDATE ledger.failed_days AS f SET shown = s.shown, shown_by = s.shown_by
+UPDATE ledger.failed_days AS f SET shown = s.shown, shown_by = s.shown_by, shown_run = s.shown_run
 FROM unnest({", ".join(f"%({c})s::{_TYPES[c]}[]" for c in _SHOWN)}) AS s ({", ".join(_SHOWN)})
 WHERE {" AND ".join(f"f.{k} = s.{k}" for k in _KEYS)}
 """.encode()  # noqa: S608 - names of our own columns
 
 
 def _state(row: Sequence[Any]) -> DayState:
-    got = dict(zip((*_COLUMNS, "shown", "shown_by"), row, strict=True))
+    got = dict(zip((*_COLUMNS, "shown", "shown_by", "shown_run"), row, strict=True))
     of = Of(got["cluster"], got["customer"], got["dataset"])
     more = {n: got[n] for n in ("retry", "job_days", "cause", "evidence", "whole_window", "kept")}
     ended, remedy = Ended(got["ended"]), Remedy(got["remedy"])
     last = Outcome(of, (got["day"],), got["run_id"], ended, got["ended_at"], remedy=remedy, **more)
-    states = {n: got[n] for n in ("waiting_since", "shown", "shown_by")}
+    states = {n: got[n] for n in ("waiting_since", "shown", "shown_by", "shown_run")}
     return DayState(got["day"], got["first_failed_at"], last, unknown=_unknown(got["unknown"], last), **states)
 
 

@@ -20,6 +20,7 @@ from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.defs.retry import Tick, quarantine_evaluations, request_of, show_quarantine
+from backfill_pipeline.domain.alerts import Subject
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.errors import Kind, Refused
@@ -193,6 +194,20 @@ def test_days_that_are_given_up_again_and_again_are_shown_so_each_time(site: Sit
         assert shown(site) == {True}
 
 
+@pytest.mark.parametrize("ended", [Status.SUCCESS, Status.FAILURE])
+def test_a_day_that_is_given_up_again_before_the_next_look_is_shown_and_told_again(site: Site, ended: Status) -> None:
+    """A run between has said by its own check that all is well; it succeeded, or was killed before it could."""
+    site.ran(Status.FAILURE, **BY_HAND)
+    first = site.told().unsent
+    site.evaluated_itself(site.ran(ended))
+    site.ran(Status.FAILURE, **BY_HAND)
+    second = site.told().unsent
+    assert newest(site) == {False}
+    assert {a.subject for a in second} == {Subject.QUARANTINE}
+    assert {a.key for a in second}.isdisjoint(a.key for a in first)
+    assert site.told().unsent == (), "once"
+
+
 def test_a_tick_that_died_after_it_had_shown_a_quarantine_shows_it_again(site: Site) -> None:
     site.ran(Status.FAILURE, **BY_HAND)
     before = site.memory
@@ -218,6 +233,10 @@ def test_what_dagster_does_not_take_of_a_quarantine_does_not_hold_up_the_retries
 def shown(site: Site) -> set[bool]:
     """What the asset's check says of the window's days after another tick, by its newest evaluation of each."""
     site.shown()
+    return newest(site)
+
+
+def newest(site: Site) -> set[bool]:
     key = dg.AssetCheckKey(site.key(site.acme), Check.QUARANTINE.value)
     history = site.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     newest = {r.partition: r.status.value == "SUCCEEDED" for r in sorted(history, key=lambda r: r.id)}

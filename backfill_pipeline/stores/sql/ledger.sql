@@ -88,6 +88,7 @@ CREATE TABLE IF NOT EXISTS ledger.failed_days (
 );
 ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS shown boolean NOT NULL DEFAULT false; -- as quarantined, on the asset
 ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS shown_by bigint NOT NULL DEFAULT 0; -- since the look of this number
+ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS shown_run text NOT NULL DEFAULT ''; -- of the end of this run; '': of a version that kept none
 ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS waiting_since timestamptz; -- NULL: it does not wait, or it is not known
 ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS unknown int; -- ends of no known cause; NULL: of a version that counted none
 ALTER TABLE ledger.failed_days ADD COLUMN IF NOT EXISTS whole_window boolean NOT NULL DEFAULT false; -- it failed at all days at once
