@@ -1,7 +1,7 @@
 """How Dagster's runs ended, as outcomes of days: one query, as a failed run's tags say which days it has done."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -122,6 +122,13 @@ def at_work(instance: dg.DagsterInstance, keys: Mapping[dg.AssetKey, Of]) -> set
     """Whose runs wait or work now."""
     records = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED))
     return {keys[k] for r in records for k in (r.dagster_run.asset_selection or set()) & keys.keys()}
+
+
+def ended_retries(instance: dg.DagsterInstance, failed_runs: Collection[str]) -> Sequence[dg.RunRecord]:
+    """Runs that the sensor launched for these failed runs, or requests, and that are over."""
+    if not failed_runs:
+        return ()
+    return instance.get_run_records(dg.RunsFilter(statuses=list(ENDED), tags={tags.RETRY_OF: sorted(failed_runs)}))
 
 
 def done_tag(days: Iterable[date]) -> str:

@@ -1,7 +1,7 @@
 """Verdicts as Dagster's check evaluations, per partition.
 
-The one internal import of Dagster in the project is here: without the target materialization a range run's result counts
-as stale (dagster-facts, "Checks per partition"; pinned to dagster 1.13.27).
+Without the target materialization, an internal of Dagster, a range run's result counts as stale (dagster-facts, "Checks per
+partition"; pinned to dagster 1.13.27).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -26,9 +26,11 @@ from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
 from backfill_pipeline.domain.plans import Claim
+from backfill_pipeline.domain.retries import Of, refuse_withdrawn
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
+from backfill_pipeline.stores.failed_days import failed_days_of
 
 T = TypeVar("T")
 
@@ -90,6 +92,7 @@ def step_ops(cluster: Cluster, dataset: Dataset, upstream: Sequence[str], assets
     def inspect_op(context: dg.OpExecutionContext) -> Inspection:
         with telling(context, context.resources.pipeline.config):
             claim, asked = _claim(context, cluster, assets), context.run.tags
+            _refuse_withdrawn(context, claim)
             context.instance.add_run_tags(context.run_id, {tags.ATTEMPT: claim.attempt_id})
         seen = _with_systems(
             context,
@@ -188,6 +191,15 @@ def _claim(context: dg.OpExecutionContext, cluster: Cluster, assets: Mapping[str
         window=window,
         notes=notes_of(context.run.tags),
     )
+
+
+def _refuse_withdrawn(context: dg.OpExecutionContext, claim: Claim) -> None:
+    """A look of the sensor launches what it chose half a minute ago."""
+    of, run_tags = Of(claim.cluster, claim.customer, claim.dataset), context.run.tags
+    retry_of = None if AGAIN_OF in run_tags else run_tags.get(tags.RETRY_OF)
+    if retry_of:
+        known = failed_days_of(context.resources.pipeline.ledger, of, claim.window)
+        refuse_withdrawn(known, claim.window.days, retry_of)
 
 
 def notes_of(run_tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -21,25 +21,25 @@ from backfill_pipeline.clients.webhook import post
 from backfill_pipeline.config import Config
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.assets import Built
-from backfill_pipeline.defs.ended_runs import at_work, ended_since, outcomes_of, stored_at
-from backfill_pipeline.defs.evaluations import quarantine_evaluation
+from backfill_pipeline.defs.ended_runs import at_work, ended_retries, ended_since, outcomes_of, stored_at
 from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
+from backfill_pipeline.defs.quarantine import Assets, Judged, hidden, show
 from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_alerts, stopped_alert
 from backfill_pipeline.domain.breaker import RECENT, Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
-from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, DayState, Ended, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, Ended, Of, Policy, Retry, due, fold, given_up
 from backfill_pipeline.domain.retrying import SENSOR
 from backfill_pipeline.stores.failed_days import mark_shown, read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
 from backfill_pipeline.stores.pauses import Pause, read_pauses
 
-ASSET_JOB = "__ASSET_JOB"  # Dagster's name of what a run that materializes assets carries out
 PER_TICK = 20
-SHOWING_SECONDS = 4  # each is an event that Dagster stores by itself; the rest is shown at the next look
+SHOWING_SECONDS = 3  # each is an event that Dagster stores by itself; the rest is shown at the next look
 MARKED_AT_ONCE = 25
+LOOKED_AT_AGAIN = 5  # assets a look, in turns, of days that were shown as given up
 REMEMBERED_EMPTIED = 1000
 SENDING_SECONDS = 15  # Dagster gives a tick a minute; what the webhook has not taken by then is sent at the next one
 
@@ -49,17 +49,19 @@ class Tick:
     """What one look found: failed days, what changed, what is due, what to remember.
 
     quarantine: days whose asset shows something else than what is, each with why it is given up; None, it no longer is.
+    hidden: days whose asset no longer shows that they are given up, and each was told; some a look.
     stopped: clusters that must stop now, each with why.
     is_behind: runs that ended are not read yet, so nothing is decided.
     """
 
     days: Days
     changed: Days
-    quarantine: tuple[tuple[DayState, str | None], ...]
+    quarantine: tuple[Judged, ...]
     due: tuple[Retry, ...]
     stopped: Mapping[str, str]
     memory: Memory
     is_behind: bool = False
+    hidden: tuple[Judged, ...] = ()
 
     def __str__(self) -> str:
         """Why nothing is launched."""
@@ -77,8 +79,15 @@ class Looker:
     keys: Mapping[dg.AssetKey, Of]
     policy: Policy
 
+    @property
+    def assets(self) -> Assets:
+        return {of: key for key, of in self.keys.items()}
+
     def look(self, memory: Memory, now: datetime) -> Tick:
-        """Gather, fold, write down, choose. Repeated with the same memory, it finds the same."""
+        """Gather, fold, write down, choose. Repeated with the same memory, it finds the same.
+
+        A look that only reads on has no number: what the last one showed is told by the next that decides.
+        """
         page = ended_since(self.instance, memory.seen_until, now)
         new = [r for r in page.records if r.dagster_run.run_id not in memory.ahead]
         outcomes = [o for r in new for o in outcomes_of(r, self.keys, now)]
@@ -87,7 +96,7 @@ class Looker:
         write_failed_days(self.ledger, changed.values())
         days = {at: s for at, s in {**before, **changed}.items() if at[0] in known}
         ahead, ends = _ahead(memory, new, now, page.until), remembered(memory.ends, outcomes)
-        kept = replace(memory, seen_until=page.until, ends=ends, looks=memory.looks + 1, ahead=ahead)
+        kept = replace(memory, seen_until=page.until, ends=ends, looks=memory.looks + page.is_last, ahead=ahead)
         found = Tick(days, changed, (), (), {}, kept, is_behind=not page.is_last)
         return self._decided(found, pauses, now) if page.is_last else found
 
@@ -95,17 +104,48 @@ class Looker:
         stopped = dict(_failing(found.memory.ends, pauses, now))
         idle = {c for c, pause in pauses.items() if pause.in_force} | stopped.keys()
         waiting = (s for (of, _), s in found.days.items() if of.cluster not in idle)
-        chosen = due(waiting, self.policy, now, busy=at_work(self.instance, self.keys), most=PER_TICK)
-        wrong = tuple(self._wrong(found.days.values(), found.memory.looks))
-        return replace(found, quarantine=wrong, due=chosen, stopped=stopped)
+        busy, look = at_work(self.instance, self.keys), found.memory.looks
+        chosen = due(waiting, self.policy, now, busy=busy, most=PER_TICK)
+        missed = self._missed(found.days, chosen, now)
+        days = {**found.days, **missed}
+        judged = [(s, given_up(s, self.policy)) for s in days.values()]
+        return replace(
+            found,
+            days=days,
+            changed={**found.changed, **missed},
+            quarantine=tuple(_wrong(judged, look)),
+            hidden=tuple(self._hidden([(s, why) for s, why in judged if s.last.of not in busy], look)),
+            due=tuple(r for r in chosen if not any((r.of, d) in missed for d in r.window.days)),
+            stopped=stopped,
+        )
 
-    def _wrong(self, states: Iterable[DayState], look: int) -> Iterator[tuple[DayState, str | None]]:
-        """Those of a tick that died come first: it has left its number to this one, which tells what that one showed."""
-        for state in sorted(states, key=lambda s: (s.shown_by != look, s.last.of, s.day)):
-            why = given_up(state, self.policy)
-            is_decided = state.last.ended is not Ended.ASKED  # the asked-for run is yet to come
-            if is_decided and (state.shown_by == look or not state.shows(bool(why))):
-                yield state, why
+    def _missed(self, days: Days, chosen: Iterable[Retry], now: datetime) -> Days:
+        """Days of retries that were launched before, and ended unseen: their run keys are used, and launch nothing more.
+
+        By a machine whose clock is far behind, or while their asset was out of the configuration.
+        """
+        records = ended_retries(self.instance, {r.failed_run for r in chosen})
+        missed = fold(days, [o for r in records for o in outcomes_of(r, self.keys, now)])
+        write_failed_days(self.ledger, missed.values())
+        return missed
+
+    def _hidden(self, judged: Iterable[Judged], look: int) -> Iterator[Judged]:
+        """Some assets a look, however many have such days, and as many of their days as are shown at once."""
+        shown: dict[Of, list[Judged]] = {}
+        for state, why in judged:
+            if why and state.shows(True):
+                shown.setdefault(state.last.of, []).append((state, why))
+        turns, first = sorted(shown), look * LOOKED_AT_AGAIN
+        for of in {turns[n % len(turns)] for n in range(first, first + LOOKED_AT_AGAIN)} if turns else ():
+            yield from hidden(self.instance, self.assets[of], shown[of])[:MARKED_AT_ONCE]
+
+
+def _wrong(judged: Iterable[Judged], look: int) -> Iterator[Judged]:
+    """Those of a tick that died come first: it has left its number to this one, which tells what that one showed."""
+    for state, why in sorted(judged, key=lambda j: (j[0].shown_by != look, j[0].last.of, j[0].day)):
+        is_decided = state.last.ended is not Ended.ASKED  # the asked-for run is yet to come
+        if is_decided and (state.shown_by == look or not state.shows(bool(why))):
+            yield state, why
 
 
 def _ahead(
@@ -225,41 +265,21 @@ def request_of(retry: Retry) -> dg.RunRequest:
 
 
 def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> Tick:
-    """On the assets of days that are given up, or no longer are; the tick with those alone that are shown now.
+    """On the assets of days that are given up, or no longer are; the tick with those alone that are to be told now.
 
     What there is no time for is shown, and told, at the next look. A day is marked after it is shown, so a tick that dies
-    shows it again: an evaluation of the same run is overwritten.
+    shows it again. What Dagster does not take of a day that is given up is told all the same; `hidden` finds it later.
     """
     look, end = tick.memory.looks, time.monotonic() + SHOWING_SECONDS
-    shown = [(s, why) for s, why in tick.quarantine if s.shows(bool(why))]  # by a tick that died
+    told = [(s, why) for s, why in tick.quarantine if s.shows(bool(why))]  # shown by a tick that died
     wrong = [(s, why) for s, why in tick.quarantine if not s.shows(bool(why))]
+    show(looker.instance, looker.assets, tick.hidden, log)
     for first in range(0, len(wrong), MARKED_AT_ONCE):
         some = wrong[first : first + MARKED_AT_ONCE]
-        _show(replace(tick, quarantine=tuple(some)), looker, log)
-        mark_shown(looker.ledger, (s.as_shown(bool(why), look) for s, why in some))
-        shown += some
+        taken = {(s.last.of, s.day) for s in show(looker.instance, looker.assets, some, log)}
+        done = [(s, why) for s, why in some if why or (s.last.of, s.day) in taken]
+        mark_shown(looker.ledger, (s.as_shown(bool(why), look) for s, why in done))
+        told += done
         if time.monotonic() > end:
             break
-    return replace(tick, quarantine=tuple(shown))
-
-
-def _show(tick: Tick, looker: Looker, log: Logger) -> None:
-    """As told by the run that decided it.
-
-    Dagster keeps one evaluation without a run per check and day, ever, and fails the tick that brings another. Whatever
-    else can't be shown must not hold up the retries of all others either.
-    """
-    for state, evaluation in quarantine_evaluations(tick, looker):
-        event = dg.DagsterEvent(
-            dg.DagsterEventType.ASSET_CHECK_EVALUATION.value, ASSET_JOB, event_specific_data=evaluation
-        )
-        try:
-            looker.instance.report_dagster_event(event, run_id=state.last.run_id)
-        except Exception as error:
-            log.error(f"{state.last.of}, {state.day}: its asset does not show what is known of it: {error}")
-
-
-def quarantine_evaluations(tick: Tick, looker: Looker) -> Iterator[tuple[DayState, dg.AssetCheckEvaluation]]:
-    assets = {of: key for key, of in looker.keys.items()}
-    for state, reason in tick.quarantine:
-        yield state, quarantine_evaluation(assets[state.last.of], state.day, state, reason)
+    return replace(tick, quarantine=tuple(told))

@@ -12,6 +12,7 @@ from hashlib import sha256
 
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.cuts import smaller
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.windows import Window, windows_of
 
 LONGEST_DELAY = timedelta(hours=1)
@@ -165,6 +166,8 @@ def _after(state: DayState | None, outcome: Outcome, day: date, resumed: datetim
         outcome = replace(outcome, ended_at=max(outcome.ended_at, state.last.ended_at + timedelta.resolution))
     if outcome.ended_at <= state.last.ended_at or _is_older_than_the_request(state.last, outcome):
         return None
+    if outcome.ended is Ended.FAILED and is_withdrawn(state, outcome.retry_of):
+        outcome = replace(outcome, ended=Ended.CANCELLED)
     if state.last.ended is Ended.DONE or outcome.retry_of is None:
         return _begun(replace(state, first_failed_at=outcome.ended_at, last=outcome))
     since = _waiting_since(state, outcome, resumed) if _waits(outcome) else None
@@ -190,6 +193,27 @@ def _waits(last: Outcome) -> bool:
 
 def _is_unknown(last: Outcome) -> bool:
     return last.ended is Ended.FAILED and last.remedy is Remedy.ONCE
+
+
+def is_withdrawn(state: DayState, retry_of: str | None) -> bool:
+    """Whether a person cancelled the retry while it was launched: it is not wanted, nor tried again however it failed."""
+    return state.last.ended is Ended.CANCELLED and state.last.run_id == retry_of
+
+
+def refuse_withdrawn(known: Mapping[date, DayState], days: Sequence[date], retry_of: str | None) -> None:
+    """Of some of its days alone the retry goes on: the others may be empty, and wait for it.
+
+    Raises:
+        Refused: a person cancelled all of it while it was launched.
+    """
+    states = [s for d in days if (s := known.get(d)) and is_withdrawn(s, retry_of)]
+    if states and len(states) == len(days):
+        raise Refused(
+            "The retry was cancelled while it was launched; nothing was touched",
+            where=f"retry of run {retry_of}",
+            why=states[0].last.evidence,
+            next_step=f"if it is wanted after all: {lift_command(states)}",
+        )
 
 
 def _is_older_than_the_request(last: Outcome, outcome: Outcome) -> bool:

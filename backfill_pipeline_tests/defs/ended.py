@@ -7,12 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import StepMaterializationData
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from backfill_pipeline.config import Limits
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.memory import Memory
 from backfill_pipeline.defs.partitions import range_tags
+from backfill_pipeline.defs.quarantine import evaluations
 from backfill_pipeline.defs.retry import Looker, Tick, show_quarantine, told
 from backfill_pipeline.defs.telling import tell_cause
 from backfill_pipeline.domain.causes import Cause, Remedy
@@ -26,6 +29,7 @@ from backfill_pipeline.stores.ledger import Ledger
 Status = dg.DagsterRunStatus
 LOG: Logger = getLogger("test")
 WINDOW = Window(date(2026, 1, 1), date(2026, 1, 4))
+PARTITIONS = dg.DailyPartitionsDefinition("2026-01-01")
 POLICY = Limits(retry_attempts=2, retry_delay_seconds=60).retry_policy
 BY_HAND = {tags.CAUSE: str(Cause.MISSING), tags.REMEDY: str(Remedy.BY_HAND), tags.EVIDENCE: "no such column"}
 
@@ -43,17 +47,12 @@ class Site:
     def key(self, of: Of) -> dg.AssetKey:
         return dg.AssetKey([of.dataset, of.cluster, of.customer])
 
-    def ran(
-        self,
-        status: Status,
-        window: Window = WINDOW,
-        of: Of | None = None,
-        steps: list[str] | None = None,
-        **given: str,
-    ) -> str:
-        """A run that ended so, now, and told of itself what is given; its id. steps: those that somebody selected."""
+    def began(
+        self, window: Window = WINDOW, of: Of | None = None, steps: list[str] | None = None, **given: str
+    ) -> dg.DagsterRun:
+        """A run at work, that will have told of itself what is given. steps: those that somebody selected."""
         run_id = str(uuid4())
-        run = create_run_for_test(
+        return create_run_for_test(
             self.instance,
             run_id=run_id,
             asset_selection=frozenset({self.key(of or self.acme)}),
@@ -61,6 +60,12 @@ class Site:
             step_keys_to_execute=steps,
             tags={**range_tags(window), tags.SAID_BY: run_id, **given},
         )
+
+    def ran(self, status: Status, *args: Any, **given: Any) -> str:
+        """One that ended so, now; its id. Else as `began`."""
+        return self.over(self.began(*args, **given), status)
+
+    def over(self, run: dg.DagsterRun, status: Status) -> str:
         if status is Status.FAILURE:
             self.instance.report_run_failed(run)
         elif status is Status.SUCCESS:
@@ -71,6 +76,19 @@ class Site:
 
     def _report(self, kind: dg.DagsterEventType, run_id: str, data: Any = None) -> None:
         self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "job", event_specific_data=data), run_id)
+
+    def planned(self, run_id: str) -> None:
+        """As Dagster does when it makes a run that has the check: of `WINDOW`, nothing is known yet."""
+        days = PARTITIONS.subset_with_partition_keys(map(str, WINDOW.days)).to_serializable_subset()
+        plan = AssetCheckEvaluationPlanned(
+            asset_key=self.key(self.acme), check_name=Check.QUARANTINE.value, partitions_subset=days
+        )
+        self._report(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, run_id, plan)
+
+    def materialized(self, run_id: str) -> None:
+        for each in WINDOW.days:
+            made = dg.AssetMaterialization(self.key(self.acme), partition=str(each))
+            self._report(dg.DagsterEventType.ASSET_MATERIALIZATION, run_id, StepMaterializationData(made))
 
     def evaluated_itself(self, run_id: str) -> None:
         """The run's own quarantine check said that no day of `WINDOW` is given up."""
@@ -92,6 +110,18 @@ class Site:
     def shown(self) -> Tick:
         """After a look and what the sensor shows of it."""
         return show_quarantine(self.tick(), self.looker, LOG)
+
+    def evaluations(self, tick: Tick) -> list[dg.AssetCheckEvaluation]:
+        """What the sensor shows of such a look, on one asset."""
+        return [e for _, _, e in evaluations(self.instance, self.key(self.acme), tick.quarantine)]
+
+    def red(self) -> list[str]:
+        """Days that Dagster's pages show as given up: by what they read, as they read it."""
+        check = dg.AssetCheckKey(self.key(self.acme), Check.QUARANTINE.value)
+        rows = self.instance.event_log_storage.get_asset_check_partition_info([check])
+        return sorted(
+            str(r.partition_key) for r in rows if r.latest_execution_status.value == "FAILED" and r.is_current
+        )
 
     def told(self) -> Memory:
         """After a whole tick, as far as nothing is sent; whether its cursor is kept is the caller's to say."""

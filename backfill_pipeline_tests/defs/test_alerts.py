@@ -17,7 +17,7 @@ from backfill_pipeline.clients.webhook import post
 from backfill_pipeline.defs import retry
 from backfill_pipeline.defs.memory import UNSENT, Memory
 from backfill_pipeline.defs.pauses import stop_cluster
-from backfill_pipeline.defs.retry import quarantine_evaluations, sent, told
+from backfill_pipeline.defs.retry import sent, told
 from backfill_pipeline.domain.alerts import Alert, Subject
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.retries import Of
@@ -56,9 +56,7 @@ def test_what_a_tick_had_to_show_and_to_tell_is_not_lost_with_it(site: Site) -> 
             stop_cluster(site.instance, site.ledger, cluster, why)
         subjects = {a.subject for a in told(tick, site.looker, LOG).unsent if site.cluster in a.text}
         assert subjects == {Subject.QUARANTINE, Subject.STOPPED}
-        assert [(e.partition, e.passed) for _, e in quarantine_evaluations(tick, site.looker)] == [
-            (str(d), False) for d in WINDOW.days
-        ]
+        assert [(e.partition, e.passed) for e in site.evaluations(tick)] == [(str(d), False) for d in WINDOW.days]
     site.memory = told(tick, site.looker, LOG)
     assert not [a for a in site.told().unsent[2:] if site.cluster in a.text]
 

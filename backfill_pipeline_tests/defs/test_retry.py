@@ -19,7 +19,7 @@ from backfill_pipeline.defs.ops import job_days_asked
 from backfill_pipeline.defs.partitions import RANGE_END, RANGE_START, range_tags
 from backfill_pipeline.defs.pauses import stop_cluster
 from backfill_pipeline.defs.resources import Pipeline
-from backfill_pipeline.defs.retry import Tick, quarantine_evaluations, request_of, show_quarantine
+from backfill_pipeline.defs.retry import Tick, request_of, show_quarantine
 from backfill_pipeline.domain.alerts import Subject
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.datasets import Check
@@ -166,7 +166,7 @@ def test_p8_what_a_person_must_mend_is_quarantined_with_its_reason_and_the_comma
     site.ran(Status.FAILURE, **failing(kind))
     tick = site.tick()
     assert (windows(tick) == []) is is_given_up
-    events = [e for _, e in quarantine_evaluations(tick, site.looker)]
+    events = site.evaluations(tick)
     assert len(events) == (3 if is_given_up else 0)
     for event in events:
         assert not event.passed
@@ -178,7 +178,7 @@ def test_a_quarantine_that_a_person_lifted_is_shown_as_lifted(site: Site) -> Non
     site.shown()
     site.ran(Status.SUCCESS)
     tick = site.tick()
-    events = [e for _, e in quarantine_evaluations(tick, site.looker)]
+    events = site.evaluations(tick)
     assert [e.passed for e in events] == [True] * 3
     assert failed_days_of(site.ledger, site.acme, WINDOW)[WINDOW.start].last.ended == "done"
 
@@ -239,9 +239,9 @@ def shown(site: Site) -> set[bool]:
 def newest(site: Site) -> set[bool]:
     key = dg.AssetCheckKey(site.key(site.acme), Check.QUARANTINE.value)
     history = site.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
-    newest = {r.partition: r.status.value == "SUCCEEDED" for r in sorted(history, key=lambda r: r.id)}
-    assert newest.keys() == {str(d) for d in WINDOW.days}
-    return set(newest.values())
+    said = {r.partition: r.status.value == "SUCCEEDED" for r in sorted(history, key=lambda r: r.id)}
+    assert said.keys() == {str(d) for d in WINDOW.days}
+    return set(said.values())
 
 
 def asked(site: Site) -> Outcome:

@@ -18,10 +18,11 @@ from backfill_pipeline.defs.telling import tell_cause, telling
 from backfill_pipeline.domain.causes import Cause, Remedy
 from backfill_pipeline.domain.errors import Kind, PipelineError
 from backfill_pipeline.domain.failures import diagnose_error
-from backfill_pipeline.domain.retries import Of, Outcome
+from backfill_pipeline.domain.retries import Ended, Of, Outcome, fold
 from backfill_pipeline.domain.windows import Window
 from backfill_pipeline.steps import inspect
 from backfill_pipeline.steps.systems import open_ledger
+from backfill_pipeline.stores.failed_days import write_failed_days
 from backfill_pipeline.stores.ledger import Ledger
 from backfill_pipeline_tests.defs.ended import POLICY, Site, Status, day, windows
 from backfill_pipeline_tests.live import Live
@@ -38,12 +39,12 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def outcome(instance: dg.DagsterInstance, config: Config, window: Window = TEN) -> Outcome:
+def outcome(instance: dg.DagsterInstance, config: Config, window: Window = TEN, **given: str) -> Outcome:
     """How a run of the real steps ended for days of globex, as the retry sensor reads it."""
     job = definitions_of(config).get_repository_def().get_implicit_job_def_for_assets([KEY])
     assert job
     result = job.execute_in_process(
-        instance=instance, asset_selection=[KEY], tags=range_tags(window), raise_on_error=False
+        instance=instance, asset_selection=[KEY], tags={**range_tags(window), **given}, raise_on_error=False
     )
     record_ = instance.get_run_record_by_id(result.run_id)
     assert record_
@@ -101,6 +102,23 @@ def test_a_step_that_failed_and_told_nothing_is_not_taken_for_a_process_that_is_
     monkeypatch.setattr(ops, "_with_systems", unforeseen)
     failed = outcome(instance, engines.config)
     assert (failed.remedy, failed.evidence) == (Remedy.ONCE, WITHOUT_A_CAUSE)
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_retry_that_was_cancelled_while_it_was_launched_deletes_nothing(
+    engines: Live, instance: dg.DagsterInstance, is_repeated: bool
+) -> None:
+    """A person who executes it again wants it after all."""
+    engines.make_data()
+    ledger, window = open_ledger(engines.config), day(2)
+    cancelled = Outcome(
+        GLOBEX, window.days, "cancelled", Ended.CANCELLED, datetime.now(UTC), evidence="withdrawn by me"
+    )
+    write_failed_days(ledger, fold({}, [cancelled]).values())
+    again = {"dagster/parent_run_id": "another"} if is_repeated else {}
+    ended = outcome(instance, engines.config, window, **{tags.RETRY_OF: "cancelled", **again})
+    assert ended.ended is (Ended.DONE if is_repeated else Ended.FAILED)
+    assert ("withdrawn by me" in ended.evidence) is not is_repeated
 
 
 class Told:

@@ -123,6 +123,12 @@ class Ui:
                 return evaluation.passed
         return None
 
+    def shown(self, asset: tuple[str, ...], check: str, day: date) -> str | None:
+        """What the asset's page shows of a check's day; None, nothing."""
+        checks = self.ask(_CHECKS, key={"path": list(asset)})["assetNodeOrError"]["assetChecksOrError"]["checks"]
+        (ranges,) = (c["partitionStatuses"]["ranges"] for c in checks if c["name"] == check)
+        return next((str(r["status"]) for r in ranges if r["startKey"] <= str(day) <= r["endKey"]), None)
+
     @contextmanager
     def sensor_on(self, name: str) -> Iterator[None]:
         started = self.ask(_START_SENSOR, selector=_selector("sensorName", name))["startSensor"]
@@ -186,6 +192,14 @@ query Statuses($key: AssetKeyInput!) {
   assetNodeOrError(assetKey: $key) {
     ... on AssetNode { assetPartitionStatuses {
       ... on TimePartitionStatuses { ranges { status startKey endKey } } } }
+  }
+}
+"""
+_CHECKS = """
+query Checks($key: AssetKeyInput!) {
+  assetNodeOrError(assetKey: $key) {
+    ... on AssetNode { assetChecksOrError { ... on AssetChecks { checks { name partitionStatuses {
+      ... on AssetCheckTimePartitionStatuses { ranges { status startKey endKey } } } } } } }
   }
 }
 """
