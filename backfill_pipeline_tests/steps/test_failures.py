@@ -99,16 +99,24 @@ def test_a_byte_that_a_job_prints_hides_its_exit_code_and_the_attempt_from_the_a
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
 
 
+@pytest.mark.parametrize(
+    "unwritten",
+    [
+        PipelineError("no such text", where="the ledger", why="-", next_step="-", code="22P05"),
+        UnicodeEncodeError("utf-8", "", 0, 1, "no such text"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_days_stay_taken_as_the_audit_does_not_take_why_their_attempt_failed(
-    small: Small, monkeypatch: pytest.MonkeyPatch
+    small: Small, monkeypatch: pytest.MonkeyPatch, unwritten: Exception
 ) -> None:
-    def full(*_: object) -> str:
-        raise UnicodeEncodeError("utf-8", "", 0, 1, "no such text")
+    def refusing(*_: object) -> str:
+        raise unwritten
 
     claim, lines = small.claim(), list[str]()
     with small.live.systems(CLUSTER) as systems:
         seen = inspect.inspect(systems, claim, launched_by="test")
-        monkeypatch.setattr(systems.ledger, "audit", full)
+        monkeypatch.setattr(systems.ledger, "audit", refusing)
         with (
             pytest.raises(PipelineError, match="the Job was refused"),
             holding(replace(systems, log=lines.append), seen.attempt, "delete", "test"),
