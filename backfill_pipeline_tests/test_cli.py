@@ -171,6 +171,20 @@ def test_bad_input_ends_with_2_and_touches_nothing(
     assert not (tmp_path / "stack" / "stack.json").exists()
 
 
+@pytest.mark.parametrize("words", [w for w, c in COMMANDS.items() if "why" in {p.name for p in c.params}], ids=" ".join)
+def test_bytes_that_are_no_text_are_sent_to_dagster_where_they_break_its_pages(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the shell gives them: Python keeps each byte that is no UTF-8 as half of a surrogate pair."""
+    given = {"launch": MONTH, "reset": ("acme", "2026-01-05"), "pause": ("north",)}.get(words[0], ())
+    why = ("--why", os.fsdecode(b"its \xff\xfe disk"))
+    monkeypatch.setattr(sys, "argv", ["backfill", *words, *given, *why, *EXAMPLE])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "That is no text; nothing was sent. Where: 'its \\udcff\\udcfe disk'. Why: " in capsys.readouterr().err
+
+
 def test_a_folder_that_can_not_be_made_is_told_in_a_sentence() -> None:
     done = run("stack", "--folder", "/proc/nowhere")
     assert done.returncode == 2

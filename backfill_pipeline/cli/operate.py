@@ -18,6 +18,7 @@ from backfill_pipeline.cli.options import (
     ask_again,
     days_of,
     how_of,
+    said_of_person,
     still_free,
 )
 from backfill_pipeline.cli.work import taken
@@ -114,7 +115,9 @@ def reset(
 @app.command(epilog=examples("backfill pause north --why 'disk is being changed'"))
 def pause(
     cluster: Cluster,
-    why: Annotated[str, typer.Option(help="What the others read who wonder why nothing starts.")],
+    why: Annotated[
+        str, typer.Option(callback=said_of_person, help="What the others read who wonder why nothing starts.")
+    ],
     folder: Folder = LOCAL,
     config: ConfigFile = None,
     dagster: DagsterUrl = None,

@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from backfill_pipeline.operations.survey import Survey
     from backfill_pipeline.stores.ledger import Ledger
 
+
+def said_of_person(text: str | None) -> str | None:
+    """Free text, which is sent on as it is given.
+
+    Raises:
+        Refused: it is no text.
+    """
+    from backfill_pipeline.domain.texts import said
+
+    return said(text) if text is not None else None
+
+
 Clusters = Annotated[list[str] | None, typer.Option("--cluster", help="Only this cluster; may be repeated.")]
 Customers = Annotated[
     list[str] | None, typer.Option("--customer", help="Only this customer, or a glob such as 'acme*'; may be repeated.")
@@ -27,7 +39,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 First = Annotated[str, typer.Option("--start-time", help="First day, such as 2026-01-01 (UTC).")]
 Last = Annotated[str, typer.Option("--end-time", help="Last day; it belongs to the range.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Why = Annotated[str | None, typer.Option(help="Stands on every run, in the audit and on the Jobs.")]
+Why = Annotated[
+    str | None, typer.Option(callback=said_of_person, help="Stands on every run, in the audit and on the Jobs.")
+]
 JobDays = Annotated[
     int | None, typer.Option(min=1, max=366, help="Days of one Job at most; else the pipeline decides.")
 ]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from logging import getLogger
 
 import dagster as dg
 
@@ -14,8 +15,10 @@ from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.guards import APPROVED_TAG
 from backfill_pipeline.domain.naming import dagster_name
 from backfill_pipeline.domain.retries import Ended, Of, Outcome
+from backfill_pipeline.domain.texts import one_line
 from backfill_pipeline.domain.windows import from_inclusive_days, parse_day, windows_of
 
+_LOG = getLogger(__name__)
 ENDED = {
     dg.DagsterRunStatus.SUCCESS: Ended.DONE,
     dg.DagsterRunStatus.FAILURE: Ended.FAILED,
@@ -80,8 +83,19 @@ def stored_at(record: dg.RunRecord) -> datetime:
     return record.update_timestamp.replace(tzinfo=UTC)
 
 
-def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of], now: datetime) -> Iterator[Outcome]:
-    """What the run did to the days of each asset that it did as a whole; a failure in part has done some."""
+def outcomes_of(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of], now: datetime) -> Sequence[Outcome]:
+    """What the run did to the days of each asset that it did as a whole; a failure in part has done some.
+
+    None where nobody foresaw what it is: one run must not hold up the retries of all others.
+    """
+    try:
+        return tuple(_outcomes(record, keys, now))
+    except Exception:
+        _LOG.exception("Run %s can't be read, so none of its days is retried", record.dagster_run.run_id)
+        return ()
+
+
+def _outcomes(record: dg.RunRecord, keys: Mapping[dg.AssetKey, Of], now: datetime) -> Iterator[Outcome]:
     run, ended = record.dagster_run, ENDED[record.dagster_run.status]
     said = _said(run)
     for key in sorted((run.asset_selection or set()) & keys.keys()):
@@ -108,7 +122,13 @@ def _said(run: dg.DagsterRun) -> Mapping[str, str]:
 
 def said_of(run_id: str, run_tags: Mapping[str, str]) -> Mapping[str, str]:
     """What the run told of itself; what it has from the one that it repeats is not its own."""
-    return {t: run_tags[t] for t in OF_ITSELF if t in run_tags and run_tags.get(tags.SAID_BY) == run_id}
+    return {t: one_line(run_tags[t]) for t in OF_ITSELF if t in run_tags and run_tags.get(tags.SAID_BY) == run_id}
+
+
+def _kept(run_tags: Mapping[str, str]) -> Mapping[str, str]:
+    """An approval is kept as it is or not at all: cleaned, it could name a guard that it did not."""
+    approved = {t: v for t, v in run_tags.items() if t.startswith(APPROVED_TAG) and (t + v).isprintable()}
+    return {t: one_line(run_tags[t]) for t in KEPT if t in run_tags} | approved
 
 
 def days_of(run_tags: Mapping[str, str]) -> Sequence[date]:
@@ -171,7 +191,7 @@ def _outcome(
         remedy=_remedy(said, Remedy.ONCE if is_of_a_step else Remedy.AGAIN),
         evidence=said.get(tags.EVIDENCE, WITHOUT_A_CAUSE if is_of_a_step else WITHOUT_A_WORD),
         whole_window=said.get(tags.WHOLE_WINDOW) == "true",
-        kept={t: v for t, v in run.tags.items() if t in KEPT or t.startswith(APPROVED_TAG)},
+        kept=_kept(run.tags),
     )
 
 

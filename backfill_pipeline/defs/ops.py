@@ -4,6 +4,7 @@ All but `launch` are made once per cluster and dataset; `launch` carries the cus
 different pools are refused (dagster-facts, 13).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -27,6 +28,7 @@ from backfill_pipeline.domain.guards import approvals
 from backfill_pipeline.domain.naming import cluster_pool, customer_pool, dagster_name
 from backfill_pipeline.domain.plans import Claim
 from backfill_pipeline.domain.retries import Of, refuse_withdrawn
+from backfill_pipeline.domain.texts import one_line
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
 from backfill_pipeline.steps.records import Deletion, Followed, Inspection, Launched
 from backfill_pipeline.steps.systems import Systems
@@ -173,7 +175,7 @@ def launched_by(run_tags: Mapping[str, str]) -> str:
     A run that is executed again inherits the tags of the first, but not who launched it.
     """
     names = (tags.LAUNCHED_BY, "dagster/sensor_name", "dagster/schedule_name")
-    told = next((run_tags[n] for n in names if run_tags.get(n)), None)
+    told = next((name for n in names if (name := one_line(run_tags.get(n, "")))), None)
     unknown = f"unknown, through the UI or API of {account()}"
     return told if told and AGAIN_OF not in run_tags else unknown
 
@@ -206,7 +208,7 @@ def notes_of(run_tags: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Who asked, why, and after how many retries, for whoever finds the Job on the cluster."""
     given = {
         "launched-by": launched_by(run_tags),
-        "why": run_tags.get(tags.WHY),
+        "why": one_line(run_tags.get(tags.WHY, "")),
         "retry": run_tags.get(tags.RETRY, "0"),
     }
     return tuple((name, text) for name, text in given.items() if text)
@@ -221,7 +223,7 @@ def job_days_asked(run_tags: Mapping[str, str]) -> int | None:
     text = run_tags.get(tags.JOB_DAYS)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 366):
+    if not (re.fullmatch("[0-9]{1,3}", text) and 1 <= int(text) <= 366):
         raise Refused(
             "Not a number of days for one Job; nothing was touched",
             where=f"run tag {tags.JOB_DAYS}={text[:40]!r}",

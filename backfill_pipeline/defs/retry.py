@@ -271,7 +271,7 @@ def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> Tick:
     shows it again. What Dagster does not take of a day that is given up is told all the same; `hidden` finds it later.
     """
     look, end = tick.memory.looks, time.monotonic() + SHOWING_SECONDS
-    told = [(s, why) for s, why in tick.quarantine if s.shows(bool(why))]  # shown by a tick that died
+    heard = [(s, why) for s, why in tick.quarantine if s.shows(bool(why))]  # shown by a tick that died
     wrong = [(s, why) for s, why in tick.quarantine if not s.shows(bool(why))]
     show(looker.instance, looker.assets, tick.hidden, log)
     for first in range(0, len(wrong), MARKED_AT_ONCE):
@@ -279,7 +279,7 @@ def show_quarantine(tick: Tick, looker: Looker, log: Logger) -> Tick:
         taken = {(s.last.of, s.day) for s in show(looker.instance, looker.assets, some, log)}
         done = [(s, why) for s, why in some if why or (s.last.of, s.day) in taken]
         mark_shown(looker.ledger, (s.as_shown(bool(why), look) for s, why in done))
-        told += done
+        heard += done
         if time.monotonic() > end:
             break
-    return replace(tick, quarantine=tuple(told))
+    return replace(tick, quarantine=tuple(heard))

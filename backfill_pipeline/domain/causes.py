@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.texts import one_line
 
 EVIDENCE_LENGTH = 300
 SQLSTATE_LENGTH = 5
@@ -143,11 +144,8 @@ def _clickhouse(code: int) -> str:
 
 
 def around(text: str, at: int) -> str:
-    """Some words before and after a place, on one line, from the beginning of a sentence where there is one near.
-
-    What can't be printed is left out: a tag that holds NUL is one that PostgreSQL refuses, and a terminal obeys escapes.
-    """
+    """Some words before and after a place, on one line, from the beginning of a sentence where there is one near."""
     first = max(0, at - EVIDENCE_LENGTH // 2)
     sentence = text.rfind(". ", first, at) + 2
     start = first if first == 0 else sentence if sentence > 1 else text.find(" ", first) + 1
-    return " ".join("".join(c if c.isprintable() else " " for c in text[start : start + EVIDENCE_LENGTH]).split())
+    return one_line(text[start : start + EVIDENCE_LENGTH])

@@ -64,9 +64,11 @@ def execution_from_line(line: str) -> Execution | None:
     return Execution(found["customer"], found["profile"], found["job"], found["execution"], found["cluster"])
 
 
+# A Job may print anything: Python refuses to read a number of thousands of digits, and no table has more rows than this.
+_COUNT = r"[0-9]{1,18}(?![0-9])"
 _LABELLED = re.compile(
     r"Labelled conversations: name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s,]+), "
-    r"done=(?P<done>\d+), total=(?P<total>\d+)"
+    rf"done=(?P<done>{_COUNT}), total=(?P<total>{_COUNT})"
 )
 
 
@@ -140,6 +142,6 @@ def progress_from(details: Mapping[str, Any] | None) -> Progress | None:
     names = ("ReindexedConversations", "FailedConversations", "TotalConversationCount")
     try:
         done, failed, total = (int(state.get(name, 0)) for name in names)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: JSON may hold Infinity
         return None
     return Progress(done, failed, total or None)

@@ -1,10 +1,12 @@
 """What others said, without what looks like a secret: it goes into logs, tags and an audit that nobody may change. Pure.
 
-A Job's log and a driver's message may quote anything. What has no form of a secret can't be told from other words.
+A Job's log and a driver's message may quote anything, bytes too. What has no form of a secret can't be told from other words.
 """
 
 import re
 from collections.abc import Iterable
+
+from backfill_pipeline.domain.texts import printable
 
 MASK = "***"
 _NAMES = (
@@ -17,9 +19,12 @@ _BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}")
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text with `***` for the login of a URL, the value of a name such as `password`, a bearer token, and these secrets."""
+    """The text with `***` for the login of a URL, the value of a name such as `password`, a bearer token, and these secrets.
+
+    Control characters are spaces in it.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    text = _URL_LOGIN.sub(f"://{MASK}@", text)
+    text = _URL_LOGIN.sub(f"://{MASK}@", printable(text))
     text = _NAMED.sub(rf"\g<1>{MASK}", text)
     return _BEARER.sub(rf"\g<1>{MASK}", text)

@@ -28,8 +28,11 @@ def holding(systems: Systems, attempt: Attempt, step: str, launched_by: str) -> 
 
 def _give_up(systems: Systems, attempt: Attempt, step: str, launched_by: str, error: BaseException) -> None:
     outcome = "refused" if isinstance(error, Refused) else "failed" if isinstance(error, Exception) else "cancelled"
-    with suppress(PipelineError):  # the first error is the one to report; the lease ends by itself
+    try:
         systems.ledger.audit(attempt, outcome, launched_by, _proof(attempt, step, error))
+    except Exception as unwritten:  # the first error is the one to report, and its days are to be free all the same
+        systems.log(f"the audit has no row of {attempt}: {unwritten}")
+    with suppress(PipelineError):  # the lease ends by itself
         if step in NOTHING_STARTED:
             systems.ledger.mark_ended(attempt)
         systems.ledger.release(attempt.attempt_id, attempt.fence)

@@ -10,7 +10,7 @@ from psycopg.types.json import Jsonb
 from backfill_pipeline.domain.causes import Remedy
 from backfill_pipeline.domain.retries import DayState, Ended, Of, Outcome
 from backfill_pipeline.domain.windows import Window
-from backfill_pipeline.stores.ledger import Ledger
+from backfill_pipeline.stores.ledger import Ledger, storable
 
 REMEMBERED = timedelta(days=7)  # a day that is done; runs are read with an overlap of a minute
 
@@ -65,7 +65,7 @@ _COLUMNS: Mapping[str, Any] = {
     "cause": lambda s: str(s.last.cause),
     "remedy": lambda s: str(s.last.remedy),
     "evidence": attrgetter("last.evidence"),
-    "kept": lambda s: Jsonb(dict(s.last.kept)),
+    "kept": lambda s: Jsonb(storable(s.last.kept)),
     "waiting_since": attrgetter("waiting_since"),
     "unknown": attrgetter("unknown"),
     "whole_window": attrgetter("last.whole_window"),

@@ -6,6 +6,7 @@ has a fencing number that only grows, and expires by the database's clock when i
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -223,7 +224,7 @@ class Ledger:
     def write_step(self, run_id: str, step: str, record: str) -> None:
         """Keep a step's record (JSON text); written again, the newest counts."""
         with self.transaction() as connection:
-            connection.execute(_WRITE_STEP, [run_id, step, record])
+            connection.execute(_WRITE_STEP, [run_id, step, Jsonb(storable(json.loads(record)))])
 
     def read_step(self, run_id: str, step: str) -> str | None:
         with self.transaction() as connection:
@@ -234,7 +235,8 @@ class Ledger:
 
     def audit(self, attempt: Attempt, outcome: str, launched_by: str, proof: Mapping[str, Any]) -> str:
         """Write the attempt's one row, if it has none yet; returns the SHA-256 that stands in the row."""
-        row = {**_audit_identity(attempt), "outcome": outcome, "launched_by": launched_by, "proof": dict(proof)}
+        said = storable({"launched_by": launched_by, "proof": proof})
+        row = {**_audit_identity(attempt), "outcome": outcome, **said}
         digest = hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()
         with self.transaction() as connection:
             connection.execute(_AUDIT, {**row, "proof": Jsonb(row["proof"]), "hash": digest})
@@ -299,7 +301,7 @@ WHERE m.delete_submitted_at IS NOT NULL AND (m.closed_at IS NULL OR day::date = 
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 5
 """
 _WRITE_STEP = """
-INSERT INTO ledger.step_records (run_id, step, record) VALUES (%s, %s, %s::jsonb)
+INSERT INTO ledger.step_records (run_id, step, record) VALUES (%s, %s, %s)
 ON CONFLICT (run_id, step) DO UPDATE SET record = excluded.record, written_at = now()
 """
 _AUDIT = """
@@ -309,6 +311,21 @@ VALUES (%(attempt_id)s, %(run_id)s, %(cluster)s, %(customer)s, %(dataset)s, %(st
         %(outcome)s, %(launched_by)s, %(proof)s, %(hash)s)
 ON CONFLICT (attempt_id) DO NOTHING
 """
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(value: Any) -> Any:
+    """What JSON of this PostgreSQL stores: it has no NUL in any text, and no half of a surrogate pair.
+
+    A failure is told by whatever a system said, and must not be lost for how it said it.
+    """
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {storable(name): storable(part) for name, part in value.items()}
+    return [storable(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _lock_customer(connection: Connection[Any], cluster: str, customer: str) -> None:

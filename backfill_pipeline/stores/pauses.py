@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from backfill_pipeline.domain.errors import PipelineError, Refused
 from backfill_pipeline.domain.naming import cluster_pool
+from backfill_pipeline.domain.texts import one_line
 from backfill_pipeline.stores.ledger import Ledger
 
 LOCK_SECONDS = 90  # longer than Dagster is waited for by whoever holds it
@@ -74,7 +75,7 @@ def hold(
         Refused: no reason is given.
         PipelineError: Dagster or the ledger is away; it says what is half done.
     """
-    why = _one_line(why)
+    why = one_line(why)
     if not why:
         raise Refused(
             "A pause needs a reason",
@@ -90,11 +91,6 @@ def hold(
             write_pause(ledger, cluster, why=why, by_whom=by_whom, is_stopped=is_stopped)
             kept = read_pauses(ledger)[cluster]
     return None if (kept.why, kept.by_whom) == (why, by_whom) else kept
-
-
-def _one_line(text: str) -> str:
-    """Terminals would obey control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def release(set_slots: SetSlots, ledger: Ledger, cluster: str, slots: int) -> Pause | None:

@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.texts import one_line
 
 APPLICATION = "backfill-pipeline"
 UTC_SESSION = "SET TimeZone TO 'UTC'"  # not among the options: the environment's PGTZ would win over it
@@ -170,7 +171,7 @@ class Postgres:
 
     def _named(self, error: Any) -> PipelineError:
         code = getattr(error, "sqlstate", None) or None
-        message = self._without_secret(_one_line(str(error)))
+        message = self._without_secret(one_line(str(error)))
         rule = rule_of(code, message)
         return PipelineError(
             f"PostgreSQL failed: {rule.reason}",
@@ -202,7 +203,3 @@ class Postgres:
             # jit: compiling takes longer than the slices and counts that we ask for
             options=f"-c jit=off -c statement_timeout={address.statement_timeout_seconds * 1000}",
         )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -23,6 +23,14 @@ def test_a_user_without_a_name_can_do_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert launched_by({}).endswith("of uid 54321")
 
 
+def test_a_name_that_is_no_text_fails_whatever_is_written_down_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "al\udcffice")
+    assert account() == "al ice"
+    monkeypatch.setenv("LOGNAME", "\udcff")
+    assert account() == f"uid {os.getuid()}"
+    assert launched_by({"launched_by": "al\0ice"}) == "al ice"
+
+
 def test_a_user_with_a_name_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOGNAME", "alice")
     assert account() == "alice"

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backfill_pipeline.domain.contracts import Execution, Progress, execution_from_line, progress_from
+from backfill_pipeline.domain.contracts import (
+    Execution,
+    Labelled,
+    Progress,
+    execution_from_line,
+    labelled_from_line,
+    progress_from,
+)
 from backfill_pipeline.domain.naming import execution_uuid, workflow_id
 from backfill_pipeline_tests.domain.strategies import ids, uuids
 
@@ -71,6 +78,16 @@ def test_a_foreign_or_broken_line_is_never_taken_for_an_execution(line: str) -> 
     assert execution_from_line(line) is None
 
 
+@pytest.mark.parametrize("digits", [19, 20, 5000])
+def test_a_number_that_no_job_can_mean_ends_the_run_that_follows_it_or_is_cut_to_another(digits: int) -> None:
+    """Python raises where it has more than 4,300 digits."""
+    most = Labelled("acme", "default", 10**18 - 1, 10**18 - 1)
+    assert labelled_from_line(most.log_line()) == most
+    name = "Labelled conversations: name=customers/acme/profiles/default"
+    assert labelled_from_line(f"{name}, done={'9' * digits}, total=1") is None
+    assert labelled_from_line(f"{name}, done=1, total={'9' * digits}") is None
+
+
 counts = st.integers(0, 10**9)
 
 
@@ -107,6 +124,8 @@ def test_a_total_that_is_still_being_counted_is_unknown_and_not_zero() -> None:
         {"State": {"ReindexedConversations": None}},
         {"State": {"ReindexedConversations": "many"}},
         {"State": {"TotalConversationCount": {}}},
+        {"State": {"TotalConversationCount": float("inf")}},
+        {"State": {"TotalConversationCount": "9" * 5000}},
     ],
 )
 def test_a_poller_never_breaks_on_heartbeats_of_another_form(details: Any) -> None:

@@ -51,6 +51,10 @@ def test_what_is_no_secret_is_lost(line: str) -> None:
     assert mask(line) == line
 
 
+def test_bytes_that_a_job_prints_are_kept_and_its_lines_are_not() -> None:
+    assert mask("bad\0byte\n\x1b[31mbye\udcff\n") == "bad byte\n [31mbye \n"
+
+
 @pytest.mark.parametrize("recorded", RECORDED, ids=str)
 def test_a_failure_is_no_longer_known_once_it_is_masked(recorded: Recorded) -> None:
     assert diagnose([mask(recorded.text)]).cause == diagnose([recorded.text]).cause

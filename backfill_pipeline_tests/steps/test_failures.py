@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from backfill_pipeline.clients.launcher import JobHandle, JobState, JobStatus
 from backfill_pipeline.clients.local_jobs import LocalJobs
@@ -17,6 +18,7 @@ from backfill_pipeline.domain.errors import Kind, PipelineError, Refused
 from backfill_pipeline.domain.failures import diagnose, diagnose_error
 from backfill_pipeline.domain.plans import LABEL, Claim, Launch
 from backfill_pipeline.steps import delete, follow, inspect, launch, record
+from backfill_pipeline.steps.holding import holding
 from backfill_pipeline.steps.records import Followed, Recorded
 from backfill_pipeline.steps.systems import Systems, job_environment
 from backfill_pipeline.steps.watched import STUCK_SECONDS, Patience
@@ -75,6 +77,55 @@ def test_what_a_job_prints_of_its_secrets_stands_in_the_audit_where_nobody_may_t
     assert "bye" in followed.problems[0]
     assert "S3CRET" not in f"{followed} {rows}"
     small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+def test_a_byte_that_a_job_prints_hides_its_exit_code_and_the_attempt_from_the_audit(
+    small: Small, tmp_path: Path
+) -> None:
+    small.damaged()
+    claim = small.claim()
+    with small.live.systems(CLUSTER) as systems:
+        followed, recorded = run(jobs_that(systems, tmp_path, r"printf 'bad\0byte\n'; exit 3"), claim)
+        record_ = TypeAdapter(Followed).dump_json(followed).decode()
+        systems.ledger.write_step(claim.run_id, "follow", record_)
+        with systems.ledger.transaction() as connection:
+            rows = connection.execute(
+                "SELECT proof ->> 'problems' FROM audit.attempts WHERE attempt_id = %s", [claim.attempt_id]
+            ).fetchall()
+    assert re.search(r"failed: exit code 3; its log ends: bad byte$", followed.problems[0])
+    assert (why := record.why_bad(recorded.verification, followed))
+    assert "exit code 3" in why.evidence
+    assert "exit code 3; its log ends: bad byte" in rows[0][0]
+    small.assert_right(small.run(small.claim(), tmp_path / "again"))
+
+
+@pytest.mark.parametrize(
+    "unwritten",
+    [
+        PipelineError("no such text", where="the ledger", why="-", next_step="-", code="22P05"),
+        UnicodeEncodeError("utf-8", "", 0, 1, "no such text"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_days_stay_taken_as_the_audit_does_not_take_why_their_attempt_failed(
+    small: Small, monkeypatch: pytest.MonkeyPatch, unwritten: Exception
+) -> None:
+    def refusing(*_: object) -> str:
+        raise unwritten
+
+    claim, lines = small.claim(), list[str]()
+    with small.live.systems(CLUSTER) as systems:
+        seen = inspect.inspect(systems, claim, launched_by="test")
+        monkeypatch.setattr(systems.ledger, "audit", refusing)
+        with (
+            pytest.raises(PipelineError, match="the Job was refused"),
+            holding(replace(systems, log=lines.append), seen.attempt, "delete", "test"),
+        ):
+            raise PipelineError("the Job was refused", where="-", why="-", next_step="-")
+        probe = small.claim()
+        systems.ledger.release(probe.attempt_id, systems.ledger.take(probe))
+        assert claim.attempt_id not in {a.attempt_id for a in systems.ledger.unended(small.claim())}
+    assert [line for line in lines if line.startswith(f"the audit has no row of {seen.attempt}: ")]
 
 
 def test_a_profile_without_an_execution_is_named_though_its_job_succeeded(small: Small) -> None:

@@ -155,14 +155,18 @@ def test_a_second_verdict_of_an_attempt_neither_replaces_the_first_nor_its_hash(
 
 def test_a_row_changed_behind_our_back_no_longer_fits_its_hash(ledger: Ledger, postgres: Postgres) -> None:
     attempt, digest = audited(ledger)
+    row = audit_row(postgres, attempt)
+    assert hash_of(row) == digest
+    assert hash_of({**row, "outcome": "partly"}) != digest
+
+
+def audit_row(postgres: Postgres, attempt: Attempt) -> dict[str, object]:
     columns = "attempt_id, run_id, cluster, customer, dataset, marker, start_day, end_day, outcome, launched_by, proof"
     with postgres.connection() as connection:
         sql = f"SELECT {columns} FROM audit.attempts WHERE attempt_id = %s"
         found = connection.execute(sql.encode(), [attempt.attempt_id]).fetchone()
     assert found
-    row = dict(zip(columns.split(", "), found, strict=True))
-    assert hash_of(row) == digest
-    assert hash_of({**row, "outcome": "partly"}) != digest
+    return dict(zip(columns.split(", "), found, strict=True))
 
 
 def hash_of(row: dict[str, object]) -> str:
@@ -175,6 +179,27 @@ def test_a_step_record_written_again_is_the_newest_and_an_unwritten_one_is_nothi
     ledger.write_step(run, "inspect", '{"a": 2}')
     assert json.loads(ledger.read_step(run, "inspect") or "") == {"a": 2}
     assert ledger.read_step(run, "delete") is None
+
+
+ODD = "bad\0byte, half \udcff of a pair"
+KEPT = "bad\ufffdbyte, half \ufffd of a pair"
+
+
+def test_a_record_is_lost_for_how_a_job_said_why_it_failed(ledger: Ledger) -> None:
+    run = new_customer()
+    ledger.write_step(run, "follow", json.dumps({"problems": [ODD, r"C:\u0000"], ODD: {"seconds": 0.1}}))
+    kept = json.loads(ledger.read_step(run, "follow") or "")
+    assert kept == {"problems": [KEPT, r"C:\u0000"], KEPT: {"seconds": 0.1}}
+
+
+def test_history_lacks_an_attempt_for_how_its_failure_was_told_or_has_it_under_a_hash_that_does_not_fit(
+    ledger: Ledger, postgres: Postgres
+) -> None:
+    attempt = draw(ledger, claim(new_customer()))
+    digest = ledger.audit(attempt, "failed", ODD, {"error": ODD, "days": [ODD]})
+    row = audit_row(postgres, attempt)
+    assert (row["launched_by"], row["proof"]) == (KEPT, {"error": KEPT, "days": [KEPT]})
+    assert hash_of(row) == digest
 
 
 def test_two_processes_that_create_the_schema_at_once_do_not_collide(engines: Live) -> None:
