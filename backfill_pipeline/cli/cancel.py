@@ -107,9 +107,10 @@ def _run(run: "RunState") -> str:
 def _by(run_tags: Mapping[str, str]) -> str:
     """Not this process's account, which a run of the UI has nothing to do with."""
     from backfill_pipeline.defs import tags
+    from backfill_pipeline.domain.texts import one_line
 
     names = (tags.LAUNCHED_BY, "dagster/sensor_name", "dagster/schedule_name")
-    return next((run_tags[n] for n in names if run_tags.get(n)), "somebody in the UI")
+    return next((name for n in names if (name := one_line(run_tags.get(n, "")))), "somebody in the UI")
 
 
 def _question(found: "AtWork", *, finish: bool) -> str:

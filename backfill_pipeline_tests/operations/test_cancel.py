@@ -141,6 +141,12 @@ def test_a_list_of_a_thousand_runs_is_printed_in_full(fake: Fake, said: Said) ->
     assert "Cancel 1,000 runs?" in text
 
 
+def test_a_terminal_obeys_what_somebody_tagged_a_run_with(fake: Fake, said: Said) -> None:
+    fake.runs = [replace(run_of(ACME), tags={tags.LAUNCHED_BY: "al\x1b[2Jice", **range_tags(DAYS)})]
+    _, text = said()
+    assert "by al [2Jice, STARTED" in text
+
+
 def test_runs_that_still_end_are_told_as_cancelled(fake: Fake, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.runs, fake.gone, fake.polls = [run_of(ACME)], [EMPTIED], 5
     code, text = said("--leave-empty", "--yes")
