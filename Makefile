@@ -43,7 +43,7 @@ TESTS := backfill_pipeline_tests
 OPERATE_E2E := $(addprefix $(TESTS)/e2e/,test_cancel.py test_operate.py test_quarantine.py test_status.py test_two_operators.py)
 OPERATE := $(addprefix $(TESTS)/,operations steps/test_parts.py steps/test_health.py steps/test_failures.py) \
 	$(wildcard $(TESTS)/stores/test_health_*.py $(TESTS)/*/test_*failures_diagnosed.py)
-OPERATE_RETRY := $(addprefix $(TESTS)/,$(addprefix defs/,test_alerts.py test_looks.py test_odd_tags.py test_pauses.py test_retry.py test_telling.py) \
+OPERATE_RETRY := $(addprefix $(TESTS)/,$(addprefix defs/,test_alerts.py test_looks.py test_odd_tags.py test_pauses.py test_quarantine.py test_retry.py test_telling.py) \
 	steps/test_cancel.py)
 # With the first part go tests that start no stack: a second one would take the first one's Dagster database for its own.
 PART_E2E := $(filter-out $(OPERATE_E2E),$(wildcard $(TESTS)/e2e/test_*.py)) \
