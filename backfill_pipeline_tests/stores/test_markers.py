@@ -196,9 +196,9 @@ def test_history_lacks_an_attempt_for_how_its_failure_was_told_or_has_it_under_a
     ledger: Ledger, postgres: Postgres
 ) -> None:
     attempt = draw(ledger, claim(new_customer()))
-    digest = ledger.audit(attempt, "failed", ODD, {"error": ODD, "days": [ODD]})
+    digest = ledger.audit(attempt, "failed", ODD, {"error": ODD, "said": [ODD]})
     row = audit_row(postgres, attempt)
-    assert (row["launched_by"], row["proof"]) == (KEPT, {"error": KEPT, "days": [KEPT]})
+    assert (row["launched_by"], row["proof"]) == (KEPT, {"error": KEPT, "said": [KEPT]})
     assert hash_of(row) == digest
 
 
