@@ -171,7 +171,7 @@ class Postgres:
 
     def _named(self, error: Any) -> PipelineError:
         code = getattr(error, "sqlstate", None) or None
-        message = self._without_secret(one_line(str(error)))
+        message = one_line(self._without_secret(str(error)))  # masked first: tidied, a password is not found any more
         rule = rule_of(code, message)
         return PipelineError(
             f"PostgreSQL failed: {rule.reason}",

@@ -47,6 +47,18 @@ def failure(run: Run, store: Postgres, sql: str) -> PipelineError:
 
 
 @both_drivers
+def test_a_password_that_is_tidied_with_its_message_is_printed(
+    run: Run, address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blanks, one that breaks no line, and one that is none."""
+    monkeypatch.setenv("ODD_PASSWORD", "correct  horse\u00a0battery\u200bstaple")
+    odd = Postgres(address.model_copy(update={"password_env": "ODD_PASSWORD", "password_file": None}))
+    error = failure(run, odd, "SELECT 'correct  horse\u00a0battery\u200bstaple'::int")
+    assert "***" in error.why
+    assert "horse" not in str(error)
+
+
+@both_drivers
 @pytest.mark.parametrize(
     ("sql", "named"), [("SELECT nope FROM app.chats", "nope"), ("SELECT 1 FROM app.nowhere", "app.nowhere")]
 )
