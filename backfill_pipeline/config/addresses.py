@@ -17,6 +17,7 @@ from backfill_pipeline.config.base import (
     Timeout,
     Variable,
     missing_variable,
+    not_text,
     read,
     refuse_twice,
 )
@@ -62,11 +63,13 @@ def secret(variable: str | None, file: Path | None) -> str | None:
     """What the variable or the file holds.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: it is not there, or no text.
     """
     if variable:
         if variable not in os.environ:
             raise missing_variable(variable)
+        if not _is_text(os.environ[variable]):
+            raise not_text(variable)
         return os.environ[variable]
     return read(file).strip() if file else None
 
@@ -74,8 +77,15 @@ def secret(variable: str | None, file: Path | None) -> str | None:
 def lacking(key: str, variable: str | None, file: Path | None) -> Iterator[tuple[str, str]]:
     if variable and variable not in os.environ:
         yield f"{key}_env", f"{variable} is not set"
+    if variable and not _is_text(os.environ.get(variable, "")):
+        yield f"{key}_env", f"{variable} is not UTF-8"
     if file and not (os.path.isfile(file) and os.access(file, os.R_OK)):
         yield f"{key}_file", f"{file} is no file that can be read"
+
+
+def _is_text(value: str) -> bool:
+    """Not so are bytes of another encoding: Python keeps them as halves of surrogate pairs, which no driver takes."""
+    return not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 class PostgresAddress(Reached, Secret):

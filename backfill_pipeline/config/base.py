@@ -97,6 +97,16 @@ def unreadable(where: str, why: str, next_step: str = "correct the file; see con
     return ConfigError("The configuration can't be read", where=where, why=why, next_step=next_step)
 
 
+def not_text(name: str) -> ConfigError:
+    """Its value is not repeated: it is a secret."""
+    return ConfigError(
+        f"The environment variable {name} is not UTF-8",
+        where="environment",
+        why="the servers take secrets as text",
+        next_step=f"set {name} again in a terminal that writes UTF-8",
+    )
+
+
 def missing_variable(name: str) -> ConfigError:
     return ConfigError(
         f"The environment variable {name} is not set",

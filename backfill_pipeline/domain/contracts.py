@@ -65,7 +65,8 @@ def execution_from_line(line: str) -> Execution | None:
 
 
 # A Job may print anything: Python refuses to read a number of thousands of digits, and no table has more rows than this.
-_COUNT = r"[0-9]{1,18}(?![0-9])"
+_MOST_DIGITS = 18
+_COUNT = rf"[0-9]{{1,{_MOST_DIGITS}}}(?![0-9])"
 _LABELLED = re.compile(
     r"Labelled conversations: name=customers/(?P<customer>[^/\s]+)/profiles/(?P<profile>[^/\s,]+), "
     rf"done=(?P<done>{_COUNT}), total=(?P<total>{_COUNT})"
@@ -144,4 +145,5 @@ def progress_from(details: Mapping[str, Any] | None) -> Progress | None:
         done, failed, total = (int(state.get(name, 0)) for name in names)
     except (TypeError, ValueError, OverflowError):  # the last: JSON may hold Infinity
         return None
-    return Progress(done, failed, total or None)
+    is_meant = all(0 <= n < 10**_MOST_DIGITS for n in (done, failed, total))
+    return Progress(done, failed, total or None) if is_meant else None

@@ -30,11 +30,13 @@ def _give_up(systems: Systems, attempt: Attempt, step: str, launched_by: str, er
     outcome = "refused" if isinstance(error, Refused) else "failed" if isinstance(error, Exception) else "cancelled"
     try:
         systems.ledger.audit(attempt, outcome, launched_by, _proof(attempt, step, error))
-    except Exception as unwritten:  # the first error is the one to report, and its days are to be free all the same
-        systems.log(f"the audit has no row of {attempt}: {unwritten}")
-    with suppress(PipelineError):  # the lease ends by itself
-        if step in NOTHING_STARTED:
+    except Exception as unwritten:
+        with suppress(Exception):  # the first error is the one to report, and its days are to be free all the same
+            systems.log(f"the audit has no row of {attempt}: {unwritten}")
+    if step in NOTHING_STARTED:
+        with suppress(PipelineError):
             systems.ledger.mark_ended(attempt)
+    with suppress(PipelineError):  # the lease ends by itself
         systems.ledger.release(attempt.attempt_id, attempt.fence)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from backfill_pipeline.domain.contracts import Progress
 
 EVERY_SECONDS = 5.0
+LONGEST_SECONDS = 10 * 366 * 86400.0  # what takes longer will not take that long, and dates end
 STANDING_SECONDS = 60.0  # where nothing moves: the same line every few seconds hides all others
 
 
@@ -41,7 +42,8 @@ def _total(known: list[Progress]) -> int | None:
 
 
 def progress_line(done: int, total: int | None, rate: float | None, unit: str) -> str:
-    left = "-" if total is None or not rate else str(timedelta(seconds=round(max(total - done, 0) / rate)))
+    left = None if total is None or not rate else max(total - done, 0) / rate
+    until = "-" if left is None or left > LONGEST_SECONDS else str(timedelta(seconds=round(left)))
     of = "-" if total is None else f"{total:,}"
     speed = "-" if rate is None else f"{rate:,.0f}"
-    return f"{done:,} of {of} {unit}, {speed}/s, time left {left}"
+    return f"{done:,} of {of} {unit}, {speed}/s, time left {until}"

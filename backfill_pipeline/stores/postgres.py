@@ -15,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from backfill_pipeline.config import PostgresAddress
 from backfill_pipeline.domain.errors import Kind, PipelineError
+from backfill_pipeline.domain.masking import MASK
 from backfill_pipeline.domain.texts import one_line
 
 APPLICATION = "backfill-pipeline"
@@ -171,8 +172,8 @@ class Postgres:
 
     def _named(self, error: Any) -> PipelineError:
         code = getattr(error, "sqlstate", None) or None
-        message = one_line(self._without_secret(str(error)))  # masked first: tidied, a password is not found any more
-        rule = rule_of(code, message)
+        message = self._without_secret(str(error))
+        rule = rule_of(code, one_line(str(error)))  # of what it said: the password may be one of the rule's words
         return PipelineError(
             f"PostgreSQL failed: {rule.reason}",
             where=str(self.address),
@@ -183,8 +184,11 @@ class Postgres:
         )
 
     def _without_secret(self, text: str) -> str:
-        password = self.address.password()
-        return text.replace(password, "***") if password else text
+        """On one line. Tidied, a password is not found any more; some of its characters PostgreSQL quotes as blanks."""
+        password = self.address.password() or ""
+        for secret, form in ((password, one_line), (one_line(password), str)):
+            text = form(text.replace(secret, MASK) if secret else text)
+        return text
 
     def conninfo(self) -> str:
         """How libpq connects; holds the password."""

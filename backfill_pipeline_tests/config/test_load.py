@@ -253,6 +253,15 @@ def test_a_missing_variable_is_named_with_file_line_and_key_and_never_taken_for_
         Secret(password_env=variable).password()
 
 
+def test_a_secret_that_is_no_text_is_a_traceback_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_secrets(monkeypatch)
+    monkeypatch.setenv(VARIABLES[0], "pw\udcffS3CRET")
+    assert f"{VARIABLES[0]} is not UTF-8" in (message := error_of(EXAMPLE))
+    with pytest.raises(ConfigError, match=f"{VARIABLES[0]} is not UTF-8") as caught:
+        Secret(password_env=VARIABLES[0]).password()
+    assert "S3CRET" not in message + str(caught.value)
+
+
 def test_no_missing_secret_is_hidden_behind_the_first(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -126,6 +126,10 @@ def test_a_total_that_is_still_being_counted_is_unknown_and_not_zero() -> None:
         {"State": {"TotalConversationCount": {}}},
         {"State": {"TotalConversationCount": float("inf")}},
         {"State": {"TotalConversationCount": "9" * 5000}},
+        {"State": {"TotalConversationCount": 1e300}},
+        {"State": {"TotalConversationCount": 10**18}},
+        {"State": {"ReindexedConversations": 10**400}},
+        {"State": {"ReindexedConversations": -1}},
     ],
 )
 def test_a_poller_never_breaks_on_heartbeats_of_another_form(details: Any) -> None:

@@ -1,7 +1,9 @@
 """Progress in a run's log: often enough to trust it, seldom enough to read the rest."""
 
+import pytest
+
 from backfill_pipeline.domain.contracts import Progress
-from backfill_pipeline.steps.progress import ProgressLog
+from backfill_pipeline.steps.progress import ProgressLog, progress_line
 
 
 def told(done_at: dict[int, int]) -> list[str]:
@@ -25,3 +27,8 @@ def test_a_work_that_moves_is_told_every_few_seconds() -> None:
 
 def test_a_work_that_moves_again_is_told_at_once() -> None:
     assert told({0: 0, 10: 0, 20: 7})[-1].startswith("7 of - conversations")
+
+
+@pytest.mark.parametrize("total", [10**15, 10**18 - 1])
+def test_a_total_that_no_job_can_mean_ends_the_run_that_follows_it(total: int) -> None:
+    assert progress_line(1, total, 0.2, "conversations").endswith("0/s, time left -")

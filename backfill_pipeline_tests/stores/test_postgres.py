@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from backfill_pipeline.config import PostgresAddress
@@ -50,12 +51,26 @@ def failure(run: Run, store: Postgres, sql: str) -> PipelineError:
 def test_a_password_that_is_tidied_with_its_message_is_printed(
     run: Run, address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two blanks, one that breaks no line, and one that is none."""
-    monkeypatch.setenv("ODD_PASSWORD", "correct  horse\u00a0battery\u200bstaple")
+    """Two blanks, one that breaks no line, one that is none, and one that PostgreSQL quotes as another."""
+    monkeypatch.setenv("ODD_PASSWORD", "correct  horse\u00a0battery\u200bstaple\tS3CRET")
     odd = Postgres(address.model_copy(update={"password_env": "ODD_PASSWORD", "password_file": None}))
-    error = failure(run, odd, "SELECT 'correct  horse\u00a0battery\u200bstaple'::int")
+    error = failure(run, odd, "SELECT 'correct  horse\u00a0battery\u200bstaple\tS3CRET'::int")
     assert "***" in error.why
     assert "horse" not in str(error)
+    assert "S3CRET" not in str(error)
+
+
+@both_drivers
+def test_a_password_that_is_a_word_of_the_message_hides_what_failed(
+    run: Run, address: PostgresAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the server's: a login that it refuses is left to a person."""
+    monkeypatch.setenv("ODD_PASSWORD", "password")
+    odd = Postgres(address.model_copy(update={"password_env": "ODD_PASSWORD", "password_file": None}))
+    error = failure(run, odd, "SELECT nope FROM app.chats")
+    assert "password" not in error.why
+    wrong = odd._named(psycopg.OperationalError('connection failed: password authentication failed for user "app"'))
+    assert (wrong.kind, wrong.why) == (Kind.STOP, 'connection failed: *** authentication failed for user "app"')
 
 
 @both_drivers
