@@ -138,3 +138,23 @@ def newest_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, days
     return {
         str(r.partition_key): Target(storage_id=r.storage_id, run_id=r.run_id, timestamp=r.timestamp) for r in records
     }
+
+
+def counted_materializations(instance: dg.DagsterInstance, key: dg.AssetKey, days: Iterable[str]) -> Targets:
+    """What Dagster holds evaluations against: one that was reported of no day counts as every day's, while it is the last.
+
+    Such a one proves no day done, so what judges by the time of a day's materialization asks `newest_materializations`.
+    """
+    wanted = list(days)
+    own, last = newest_materializations(instance, key, wanted), _last_of_no_day(instance, key)
+    if last is None:
+        return own
+    return {day: max(own.get(day, last), last, key=lambda t: t.storage_id) for day in wanted}
+
+
+def _last_of_no_day(instance: dg.DagsterInstance, key: dg.AssetKey) -> Target | None:
+    found = (r.asset_entry.last_materialization_record for r in instance.get_asset_records([key]))
+    last = next(found, None)
+    if last is None or last.partition_key is not None:
+        return None
+    return Target(storage_id=last.storage_id, run_id=last.run_id, timestamp=last.timestamp)

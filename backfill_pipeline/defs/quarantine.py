@@ -8,12 +8,13 @@ the checks alone takes its place, and one that is cancelled says nothing. So wha
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from logging import Logger
+from uuid import uuid4
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 from dagster._core.storage.asset_check_execution_record import AssetCheckPartitionInfo as Row
 
-from backfill_pipeline.defs.evaluations import newest_materializations, quarantine_evaluation
+from backfill_pipeline.defs.evaluations import counted_materializations, quarantine_evaluation
 from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.retries import DayState, Of
 
@@ -41,15 +42,16 @@ def evaluations(
 ) -> Iterator[tuple[str, DayState, dg.AssetCheckEvaluation]]:
     """Each with the run whose word Dagster shows of the day.
 
-    Without a run Dagster keeps one evaluation per check and day, ever, and fails the tick that brings another.
+    Without a run Dagster keeps one evaluation per check and day, ever, and fails the tick that brings another. Where one was
+    reported by hand, no word of an older run is shown any more: that of a run it has never heard of is.
     """
-    given = list(judged)
+    given, unheard = list(judged), str(uuid4())
     days = [str(state.day) for state, _ in given]
-    rows, targets = _rows(instance, key, days), newest_materializations(instance, key, days)
+    rows, targets = _rows(instance, key, days), counted_materializations(instance, key, days)
     for state, why in given:
         row = rows.get(str(state.day))
-        run_id = row.latest_planned_run_id if row else None
-        yield run_id or state.last.run_id, state, quarantine_evaluation(key, state.day, state, why, targets)
+        run_id = (row.latest_planned_run_id or unheard) if row else state.last.run_id
+        yield run_id, state, quarantine_evaluation(key, state.day, state, why, targets)
 
 
 def hidden(instance: dg.DagsterInstance, key: dg.AssetKey, given_up: Iterable[Judged]) -> list[Judged]:

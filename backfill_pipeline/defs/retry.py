@@ -130,14 +130,21 @@ class Looker:
         return missed
 
     def _hidden(self, judged: Iterable[Judged], look: int) -> Iterator[Judged]:
-        """Some assets a look, however many have such days, and as many of their days as are shown at once."""
+        """Some assets a look, however many have such days, and as many of their days as are shown at once, in turns too."""
         shown: dict[Of, list[Judged]] = {}
         for state, why in judged:
             if why and state.shows(True):
                 shown.setdefault(state.last.of, []).append((state, why))
-        turns, first = sorted(shown), look * LOOKED_AT_AGAIN
-        for of in {turns[n % len(turns)] for n in range(first, first + LOOKED_AT_AGAIN)} if turns else ():
-            yield from hidden(self.instance, self.assets[of], shown[of])[:MARKED_AT_ONCE]
+        turns, some = sorted(shown), min(LOOKED_AT_AGAIN, len(shown))
+        for n in range(look * some, (look + 1) * some):
+            of = turns[n % len(turns)]
+            yield from _in_turn(hidden(self.instance, self.assets[of], shown[of]), n // len(turns))
+
+
+def _in_turn(found: list[Judged], turn: int) -> list[Judged]:
+    """Were it always the first, those that can't be shown would keep out all others."""
+    first = turn * MARKED_AT_ONCE % (len(found) or 1)
+    return (found[first:] + found[:first])[:MARKED_AT_ONCE]
 
 
 def _wrong(judged: Iterable[Judged], look: int) -> Iterator[Judged]:

@@ -5,10 +5,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from backfill_pipeline.defs import ended_runs
+from backfill_pipeline.defs import retry as looks
 from backfill_pipeline.defs.retry import request_of
+from backfill_pipeline.domain.datasets import Check
 from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.retries import Retry, refuse_withdrawn
 from backfill_pipeline.operations.cancel import Canceller
@@ -24,6 +27,19 @@ def alerts(site: Site) -> int:
     memory = site.told()
     site.memory = replace(memory, unsent=())
     return len([a for a in memory.unsent if site.cluster in a.text])
+
+
+def told_of(site: Site) -> list[tuple[int, float]]:
+    """Every row that Dagster keeps of the check, and when it was last told of it."""
+    check = dg.AssetCheckKey(site.key(site.acme), Check.QUARANTINE.value)
+    rows = site.instance.event_log_storage.get_asset_check_execution_history(check, limit=1000)
+    return [(row.id, row.event.timestamp) for row in rows if row.event]
+
+
+def looks_quietly(site: Site) -> bool:
+    """Whether one more look tells Dagster nothing."""
+    before = told_of(site)
+    return (alerts(site), told_of(site)) == (0, before)
 
 
 def test_a_day_given_up_by_a_run_that_was_made_before_the_newest_stays_green(site: Site) -> None:
@@ -59,6 +75,60 @@ def test_a_run_of_the_checks_alone_takes_the_red_away_for_good(site: Site) -> No
     assert site.red() == []
     assert alerts(site) == 0, "told once"
     assert site.red() == DAYS
+
+
+def test_a_green_reported_by_hand_takes_the_red_away_for_good(site: Site) -> None:
+    """It is of no run, and newer than the word of any; each look told an older row of it again."""
+    failed = site.began(**BY_HAND)
+    site.planned(failed.run_id)
+    site.over(failed, Status.FAILURE)
+    assert alerts(site) == 1
+    for day in DAYS:
+        green = dg.AssetCheckEvaluation(site.key(site.acme), Check.QUARANTINE.value, passed=True, partition=day)
+        site.instance.report_runless_asset_event(green)
+    assert site.red() == []
+    assert alerts(site) == 0, "told once"
+    assert site.red() == DAYS
+    assert looks_quietly(site)
+    site.ran(Status.SUCCESS)
+    alerts(site)
+    assert site.red() == []
+
+
+def test_a_materialization_reported_of_no_day_takes_the_red_away_for_good(site: Site) -> None:
+    """Dagster counts it as every day's, until the asset has another; each look told it again of the day's own."""
+    site.materialized(site.ran(Status.SUCCESS))
+    site.ran(Status.FAILURE, **BY_HAND)
+    assert alerts(site) == 1
+    site.instance.report_runless_asset_event(dg.AssetMaterialization(site.key(site.acme)))
+    assert site.red() == []
+    assert alerts(site) == 0, "told once"
+    assert site.red() == DAYS
+    assert looks_quietly(site)
+
+
+def test_a_day_waits_for_ever_behind_those_that_dagster_does_not_take(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "MARKED_AT_ONCE", 2)
+    site.ran(Status.FAILURE, **BY_HAND)
+    assert alerts(site) == 1
+    checks = site.began(of=site.east)
+    site.planned(checks.run_id)
+    site.over(checks, Status.CANCELED)
+    report, tried = site.instance.report_dagster_event, []
+
+    def refused(event: dg.DagsterEvent, run_id: str) -> None:
+        tried.append(event)
+        if event.event_specific_data.partition != DAYS[-1]:  # type: ignore[union-attr]
+            raise RuntimeError("server closed the connection unexpectedly")
+        report(event, run_id)
+
+    monkeypatch.setattr(site.instance, "report_dagster_event", refused)
+    assert [alerts(site) for _ in range(2)] == [0, 0]
+    assert site.red() == DAYS[-1:]
+    assert len(tried) == 4, "as many a look as are shown at once"
+    assert looks_quietly(site)
 
 
 def test_what_dagster_did_not_take_once_is_never_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
