@@ -61,9 +61,11 @@ def cancel(
         tell_pauses(canceller.ledger, (s.last.of.cluster for s in found.empty))  # there no retry finishes anything
     with begun():
         refused = canceller.finish(on_poll=_tell_finishing()) if finish else canceller.leave_empty(found)
+        if not finish:
+            left, refused = canceller.wait_over(found, refused=refused, on_more=_tell_more)
         for run_id, reason in refused.items():
             typer.echo(f"run {run_id} could not be asked to end: {reason}", err=True)
-        typer.echo(_finished(canceller) if finish else _left(canceller, found, refused))
+        typer.echo(_finished(canceller) if finish else _left(canceller, left, refused))
     raise typer.Exit(1 if refused or found.beyond else 0)
 
 
@@ -160,8 +162,11 @@ def _finished(canceller: "Canceller") -> str:
     return f"cancelled; {empty}" if empty else "cancelled; what was emptied is finished, no window is without rows"
 
 
-def _left(canceller: "Canceller", found: "AtWork", refused: Mapping[str, str]) -> str:
-    left = canceller.wait_over(found, refused=frozenset(refused), on_more=_tell_more)
+def _left(canceller: "Canceller", left: "AtWork", refused: Mapping[str, str]) -> str:
+    if refused:
+        ids = ", ".join(cut(sorted(refused), "runs"))
+        goes_on = f"what could not be asked to end may go on: {ids}; run this cancel again"
+        return "; ".join(filter(None, (goes_on, _empty(canceller))))
     if not left.is_nothing:
         return (
             f"asked to end: {_counts(left)}; `backfill status` says when they are over, and what is left without rows"
@@ -170,7 +175,7 @@ def _left(canceller: "Canceller", found: "AtWork", refused: Mapping[str, str]) -
 
 
 def _tell_more(run: "RunState") -> None:
-    typer.echo(f"begun meanwhile, and cancelled too: {_run(run)}")
+    typer.echo(f"begun meanwhile, and asked to end too: {_run(run)}")
 
 
 def _empty(canceller: "Canceller") -> str:

@@ -30,7 +30,18 @@ from backfill_pipeline.defs.resources import Pipeline
 from backfill_pipeline.domain.alerts import Alert, emptied_alert, quarantine_alerts, stopped_alert
 from backfill_pipeline.domain.breaker import RECENT, Ends, is_failing, remembered
 from backfill_pipeline.domain.errors import PipelineError
-from backfill_pipeline.domain.retries import TRIED_AGAIN, Days, Ended, Of, Policy, Retry, due, fold, given_up
+from backfill_pipeline.domain.retries import (
+    TRIED_AGAIN,
+    Days,
+    Ended,
+    Of,
+    Policy,
+    Retry,
+    but_withdrawn,
+    due,
+    fold,
+    given_up,
+)
 from backfill_pipeline.domain.retrying import SENSOR
 from backfill_pipeline.stores.failed_days import mark_shown, read_failed_days, write_failed_days
 from backfill_pipeline.stores.ledger import Emptied, Ledger
@@ -95,7 +106,8 @@ class Looker:
         changed = fold(before, outcomes, {c: p.resumed_at for c, p in pauses.items() if p.resumed_at})
         write_failed_days(self.ledger, changed.values())
         days = {at: s for at, s in {**before, **changed}.items() if at[0] in known}
-        ahead, ends = _ahead(memory, new, now, page.until), remembered(memory.ends, outcomes)
+        ahead = _ahead(memory, new, now, page.until)
+        ends = remembered(memory.ends, but_withdrawn(outcomes, {**before, **changed}))
         kept = replace(memory, seen_until=page.until, ends=ends, looks=memory.looks + page.is_last, ahead=ahead)
         found = Tick(days, changed, (), (), {}, kept, is_behind=not page.is_last)
         return self._decided(found, pauses, now) if page.is_last else found

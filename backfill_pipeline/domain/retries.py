@@ -201,13 +201,14 @@ def is_withdrawn(state: DayState, retry_of: str | None) -> bool:
 
 
 def refuse_withdrawn(known: Mapping[date, DayState], days: Sequence[date], retry_of: str | None) -> None:
-    """Of some of its days alone the retry goes on: the others may be empty, and wait for it.
+    """Where a day still waits for it the retry goes on: that one may be empty. One asked for again waits for another run.
 
     Raises:
-        Refused: a person cancelled all of it while it was launched.
+        Refused: a person cancelled it while it was launched, and no day waits for it any more.
     """
-    states = [s for d in days if (s := known.get(d)) and is_withdrawn(s, retry_of)]
-    if states and len(states) == len(days):
+    its = [s for d in days if (s := known.get(d)) and s.last.run_id == retry_of]
+    states = [s for s in its if is_withdrawn(s, retry_of)]
+    if states and not any(s.last.ended in TRIED_AGAIN for s in its):
         raise Refused(
             "The retry was cancelled while it was launched; nothing was touched",
             where=f"retry of run {retry_of}",
@@ -216,11 +217,28 @@ def refuse_withdrawn(known: Mapping[date, DayState], days: Sequence[date], retry
         )
 
 
+def but_withdrawn(outcomes: Iterable[Outcome], known: Days) -> list[Outcome]:
+    """Without failures of retries that a person had cancelled: they say nothing of their cluster.
+
+    Args:
+        known: the states after these ends, so that an end that is read twice is left out twice.
+    """
+    return [o for o in outcomes if o.ended is not Ended.FAILED or not _is_taken_as_cancelled(o, known)]
+
+
+def _is_taken_as_cancelled(outcome: Outcome, known: Days) -> bool:
+    """By `fold`, which keeps what the run said of itself; a cancel after the failure does not."""
+    ends = [s.last for d in outcome.days if (s := known.get((outcome.of, d)))]
+    its = [e for e in ends if (e.run_id, e.evidence) == (outcome.run_id, outcome.evidence)]
+    return bool(its) and all(e.ended is Ended.CANCELLED for e in its)
+
+
 def _is_older_than_the_request(last: Outcome, outcome: Outcome) -> bool:
     """A run that was at work when somebody asked for the day again is not what was asked for."""
     if last.ended is not Ended.ASKED or outcome.retry_of == last.run_id or outcome.made_at is None:
         return False
-    return outcome.made_at <= last.ended_at
+    is_late_retry = outcome.retry_of is not None and outcome.ended is Ended.FAILED  # made later, chosen before
+    return is_late_retry or outcome.made_at <= last.ended_at
 
 
 def given_up(state: DayState, policy: Policy) -> str | None:

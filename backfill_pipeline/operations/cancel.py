@@ -4,7 +4,7 @@ What the retry sensor would launch is ended first: it looks every few seconds, a
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +22,7 @@ from backfill_pipeline.stores.ledger import Emptied, Ledger
 FINISH_SECONDS = 6 * 3600
 OVER_SECONDS = 60.0  # a run that is asked to end cancels its workflows and its deletes first
 POLL_SECONDS = 2.0
+TOO_EARLY = "NOT_STARTED"  # made, and not in the queue yet: for a moment Dagster ends no such run
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,12 @@ class Canceller:
         )
 
     def _waiting(self, runs: Sequence[RunState], keys: dict[tuple[str, ...], Of]) -> tuple[DayState, ...]:
-        """Not what a run is at work on: how that ends is newer than its failure. A request outlives a run made before it."""
+        """Not what a run is at work on: how that ends is newer than its failure. A request outlives a run made before it.
+
+        A run that can't be asked to end yet is not at work: once its days are withdrawn, it refuses itself.
+        """
         busy: dict[tuple[Of, date], set[str | None]] = {}
-        for run in runs:
+        for run in (r for r in runs if r.status != TOO_EARLY):
             for at in days_of_run(run, keys):
                 busy.setdefault(at, set()).add(run.tags.get(tags.RETRY_OF))
         known = sorted(read_failed_days(self.ledger).items())
@@ -148,27 +152,29 @@ class Canceller:
         self,
         known: AtWork,
         *,
-        refused: frozenset[str] = frozenset(),
+        refused: Mapping[str, str],
         deadline_seconds: float = OVER_SECONDS,
         on_more: Callable[[RunState], None] = lambda _: None,
-    ) -> AtWork:
-        """What is not over at the deadline: runs that were asked to end go on for a while.
+    ) -> tuple[AtWork, dict[str, str]]:
+        """What is not over at the deadline, as runs that were asked to end go on for a while; and what could not be asked.
 
-        What begins meanwhile is ended too: the sensor may have been about to launch it.
+        What begins meanwhile is ended too: the sensor may have been about to launch it. A run that was asked too early is
+        asked again; one that refuses once it could be asked is not waited for.
 
         Args:
             known: what was ended.
-            refused: runs that could not be asked.
+            refused: runs that could not be asked, each with why.
         """
-        end, seen = time.monotonic() + deadline_seconds, known.ids | refused
-        while not (left := self.look().but(refused)).is_nothing and time.monotonic() < end:
-            more = left.but(seen)
-            for run in more.runs:
+        end, seen, why = time.monotonic() + deadline_seconds, known.ids, dict(refused)
+        asked = seen - _too_early(known, why)
+        while not (left := self.look().but(why.keys() & asked)).is_nothing and time.monotonic() < end:
+            more = left.but(asked)
+            for run in more.but(seen).runs:
                 on_more(run)
-            self.leave_empty(more)
-            seen |= more.ids
+            why = {r: w for r, w in why.items() if r not in more.ids} | self.leave_empty(more)
+            seen, asked = seen | more.ids, asked | (more.ids - _too_early(more, why))
             self.sleep(POLL_SECONDS)
-        return left
+        return left.but(why), why
 
     def without_rows(self) -> tuple[Emptied, ...]:
         """Windows of these customers that are emptied now, whoever emptied them."""
@@ -182,6 +188,10 @@ class Canceller:
     def _ended(self, found: AtWork) -> dict[str, str]:
         ids = [r.run_id for r in found.runs if r.status != "CANCELING"]
         return dict(self.client.terminate(ids)) if ids else {}
+
+
+def _too_early(found: AtWork, refused: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(r.run_id for r in found.runs if r.status == TOO_EARLY and r.run_id in refused)
 
 
 def _withdrawn(state: DayState) -> Outcome:

@@ -226,11 +226,25 @@ def test_a_retry_that_was_cancelled_while_it_was_launched_deletes_its_days_all_t
     assert ({s.last.ended for s in tick.days.values()}, tick.due, tick.quarantine) == ({"cancelled"}, (), ())
 
 
+def test_a_cluster_is_stopped_because_a_person_cancelled_its_retries(site: Site) -> None:
+    """They refuse themselves, which is a failure; the next look reads it again."""
+    site.ran(Status.FAILURE)
+    (retry,) = site.tick().due
+    before = site.memory.ends[site.cluster]
+    withdrawn(site)
+    launched(site, retry, Status.FAILURE, **BY_HAND)
+    for _ in range(2):
+        site.tick()
+        assert site.memory.ends[site.cluster] == before
+
+
 def test_a_retry_of_some_days_that_are_empty_goes_on_though_the_others_were_cancelled(site: Site) -> None:
     failed = site.ran(Status.FAILURE)
     site.tick()
+    waiting = failed_days_of(site.ledger, site.acme, WINDOW)
     withdrawn(site)
     known: Mapping[Any, Any] = failed_days_of(site.ledger, site.acme, WINDOW)
-    refuse_withdrawn(dict(list(known.items())[1:]), WINDOW.days, failed)
+    first = WINDOW.days[0]
+    refuse_withdrawn({**known, first: waiting[first]}, WINDOW.days, failed)
     refuse_withdrawn(known, WINDOW.days, None)
     refuse_withdrawn({}, WINDOW.days, failed)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backfill_pipeline.domain.causes import Cause, Remedy
+from backfill_pipeline.domain.errors import Refused
 from backfill_pipeline.domain.retries import (
     LONGEST_DELAY,
     LONGEST_WAIT,
@@ -26,6 +27,7 @@ from backfill_pipeline.domain.retries import (
     given_up,
     lift_command,
     next_job_days,
+    refuse_withdrawn,
 )
 from backfill_pipeline.domain.windows import Window
 
@@ -253,6 +255,20 @@ def test_a_run_cancelled_by_hand_is_not_started_again_behind_its_operators_back(
 
 
 # In which Jobs.
+
+
+def test_a_cancelled_retry_does_all_its_days_because_one_of_them_was_asked_for_again() -> None:
+    """Its own failure does not take that one's request away, either."""
+    withdrawn = ended(Ended.CANCELLED, at=1, run_id="run-0", retry_of="run-0")
+    at = START + timedelta(minutes=2)
+    request = asked_again(ACME, days(2), "asked-1", at, job_days=3, by="alice", kept={})
+    known = after(ended(), withdrawn, request)
+    with pytest.raises(Refused, match="nothing was touched"):
+        refuse_withdrawn({d: s for (_, d), s in known.items()}, days(1, 2, 3), "run-0")
+    late = ended(at=4, retry_of="run-0", retry=1, made_at=START + timedelta(minutes=3), remedy=Remedy.BY_HAND)
+    known = {**known, **fold(known, [late])}
+    ends = [known[ACME, d].last.ended for d in days(1, 2, 3)]
+    assert ends == [Ended.CANCELLED, Ended.ASKED, Ended.CANCELLED]
 
 
 def test_the_same_size_first_then_smaller() -> None:

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,7 +14,7 @@ from backfill_pipeline.clients.dagster import RunState, Unfinished
 from backfill_pipeline.defs import tags
 from backfill_pipeline.defs.partitions import range_tags
 from backfill_pipeline.domain.causes import Cause, Remedy
-from backfill_pipeline.domain.retries import DayState, Ended, Of, Outcome, Policy, asked_again, due, fold
+from backfill_pipeline.domain.retries import DayState, Ended, Of, Outcome, Policy, asked_again, due, fold, is_withdrawn
 from backfill_pipeline.operations import again, cancel
 from backfill_pipeline.operations.again import failed_days
 from backfill_pipeline.steps import systems
@@ -159,15 +159,15 @@ def test_a_run_that_does_not_end_is_waited_for_without_end(fake: Fake) -> None:
     fake.runs, fake.polls = [run_of(ACME), run_of(ACME, "r2")], 10**9
     canceller = cancel.Canceller(fake, fake, [OF], POLICY)  # type: ignore[arg-type]
     found = cancel.AtWork((), tuple(fake.runs), (), ())
-    left = canceller.wait_over(found, refused=frozenset(["r2"]), deadline_seconds=0.05)
-    assert [r.run_id for r in left.runs] == ["r1"]
+    left, refused = canceller.wait_over(found, refused={"r2": "it is gone"}, deadline_seconds=0.05)
+    assert ([r.run_id for r in left.runs], refused) == (["r1"], {"r2": "it is gone"})
 
 
 def test_runs_that_were_only_asked_to_end_are_told_as_over(
     fake: Fake, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def not_over(_: cancel.Canceller, found: cancel.AtWork, **how: object) -> cancel.AtWork:
-        return found
+    def not_over(_: cancel.Canceller, found: cancel.AtWork, **how: object) -> tuple[cancel.AtWork, Mapping[str, str]]:
+        return found, {}
 
     monkeypatch.setattr(cancel.Canceller, "wait_over", not_over)
     fake.runs = [run_of(ACME)]
@@ -326,7 +326,57 @@ def test_what_begins_while_a_cancel_is_asked_about_goes_on(
     code, text = said("--leave-empty")
     assert (code, fake.ended, fake.runs) == (0, {"r1", "begun-meanwhile", "begun-at-last"}, [])
     assert "meanwhile run begun-meanwhile: conversations of globex on north" in text
-    assert "begun meanwhile, and cancelled too: run begun-at-last" in text
+    assert "begun meanwhile, and asked to end too: run begun-at-last" in text
+
+
+def asked_too_early(fake: Fake, run_ids: Sequence[str]) -> dict[str, str]:
+    """As Dagster answers of a run that is not in its queue yet."""
+    early = {r.run_id for r in fake.runs if r.run_id in run_ids and r.status == "NOT_STARTED"}
+    Fake.terminate(fake, [r for r in run_ids if r not in early])
+    return dict.fromkeys(early, "could not be terminated due to having status NOT_STARTED.")
+
+
+@pytest.mark.parametrize("outcomes", [[asked()], [failed()], []], ids=["asked for", "failed", "of a backfill"])
+def test_a_run_that_was_cancelled_as_it_was_launched_deletes_its_days_all_the_same(
+    fake: Fake, said: Said, outcomes: Sequence[Outcome]
+) -> None:
+    """Its days are withdrawn before it can be asked, so that it refuses itself; and it is asked until it can be."""
+    run, fake.failed = run_of(ACME, status="NOT_STARTED"), fold({}, outcomes)
+    fake.runs = [replace(run, tags={**run.tags, tags.RETRY_OF: o.run_id}) for o in outcomes] or [run]
+    ends: list[set[Ended]] = []
+
+    def terminate(run_ids: Sequence[str]) -> dict[str, str]:
+        ends.append({s.last.ended for s in fake.failed.values()})
+        refused = asked_too_early(fake, run_ids)
+        if len(ends) == 2:
+            fake.runs = [replace(r, status="QUEUED") for r in fake.runs]
+        return refused
+
+    fake.terminate = terminate  # type: ignore[method-assign]
+    code, text = said("--yes", "--leave-empty")
+    assert (code, fake.ended, len(ends)) == (0, {"r1"}, 3)
+    assert "could not be asked" not in text
+    assert ends[0] == ({Ended.CANCELLED} if outcomes else set())
+    assert all(is_withdrawn(s, o.run_id) for o in outcomes for s in fake.failed.values()), "inspect refuses it"
+
+
+def test_a_run_that_never_starts_is_asked_to_end_without_end(fake: Fake) -> None:
+    fake.runs = [run_of(ACME, status="NOT_STARTED")]
+    fake.terminate = lambda ids: asked_too_early(fake, ids)  # type: ignore[method-assign]
+    canceller = cancel.Canceller(fake, fake, [OF], POLICY)  # type: ignore[arg-type]
+    found = canceller.look()
+    left, refused = canceller.wait_over(found, refused=canceller.leave_empty(found), deadline_seconds=0.05)
+    assert (left.is_nothing, list(refused)) == (True, ["r1"])
+
+
+def test_a_run_that_refused_to_end_is_told_as_cancelled(fake: Fake, said: Said) -> None:
+    fake.runs = [run_of(ACME), run_of(ACME, "r2")]
+    fake.terminate = lambda ids: Fake.terminate(fake, ["r2"]) | {"r1": "its process is away"}  # type: ignore[method-assign]
+    code, text = said("--yes")
+    assert code == 1
+    assert "run r1 could not be asked to end: its process is away" in text
+    assert "what could not be asked to end may go on: r1; run this cancel again" in text
+    assert "cancelled" not in text
 
 
 def test_what_a_cancel_withdrew_in_the_ledger_is_due_or_lost(ledger: Ledger) -> None:
